@@ -1,0 +1,111 @@
+"""Sign-in flows as small state machines: they yield requests and receive responses, and do no I/O of their own.
+
+Token lifetimes follow the real clock (monotonic), because the vendor measures them by its own. No connector builds an
+Authorization header by hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from syncd.connect.http import Auth, Reply, Request, Response
+from syncd.errors import VendorError
+
+# Renew this long before the vendor's own end of life, so that no request leaves with a token about to die.
+EARLY = 120.0
+
+
+class Basic(Auth):
+    """HTTP Basic. User and password are asked for at every request: a rotated secret file needs no restart."""
+
+    def __init__(self, credentials: Callable[[], tuple[str, str]]) -> None:
+        self._credentials = credentials
+
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """Signs the request; there is nothing to refresh."""
+        user, password = self._credentials()
+        request.headers["authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        yield request
+
+
+class TokenAnswer(msgspec.Struct):
+    """RFC 6749, 5.1: the fields used."""
+
+    access_token: str
+    expires_in: Decimal | str = Decimal(3600)
+
+
+class ClientCredentials(Auth):
+    """OAuth 2 client credentials (RFC 6749, 4.4). One token, fetched once however many threads ask; one repeat on 401.
+
+    `form` gives the token request's fields, made anew for each fetch (assertions carry the time). `refused` words the
+    vendor's token errors; it returns the VendorError to raise, or None to repeat after `wait` seconds (Entra's nodes
+    lag behind a certificate rotation), at most twice.
+    """
+
+    requires_response_body = True
+
+    def __init__(
+        self,
+        token_url: str,
+        form: Callable[[], Mapping[str, str]],
+        refused: Callable[[Reply], VendorError | None],
+        *,
+        wait: float = 10.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._token_url = token_url
+        self._form = form
+        self._refused = refused
+        self._wait = wait
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._token = ""
+        self._good_until = 0.0
+
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """Fetches a token where there is none, signs, and on 401 fetches once more and repeats the same request."""
+        token = yield from self._current("")
+        request.headers["authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401:
+            token = yield from self._current(token)
+            request.headers["authorization"] = f"Bearer {token}"
+            yield request
+
+    def _current(self, refused: str) -> Generator[Request, Response, str]:
+        """The token in force; a fresh one where there is none, it is about to end, or it is the one refused."""
+        with self._lock:
+            if self._token and self._token != refused and time.monotonic() < self._good_until:
+                return self._token
+            for last in (False, False, True):
+                response = yield Request("POST", self._token_url, data=dict(self._form()))
+                response.read()
+                reply = Reply(
+                    response.status_code,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    response.content,
+                    where="the sign-in",
+                )
+                if reply.status == 200:
+                    break
+                error = self._refused(reply)
+                if error is not None or last:
+                    raise error or VendorError(
+                        "unauthorized", "the sign-in was refused three times", status=reply.status
+                    )
+                self._pause(self._wait)
+            answer = reply.parse(TokenAnswer)
+            try:
+                lifetime = float(Decimal(answer.expires_in))
+            except ArithmeticError:
+                lifetime = 0.0
+            self._token = answer.access_token
+            self._good_until = time.monotonic() + max(lifetime - EARLY, 0.0)
+            return self._token
