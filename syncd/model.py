@@ -300,7 +300,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Neither: somebody else changed the record meanwhile, or it is gone. `what` says what stands there now, and who."""
+    """Neither: somebody else changed the record, or it is gone. `what` says what stands there now, and who."""
 
     what: str
 

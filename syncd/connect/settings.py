@@ -1,4 +1,4 @@
-"""The values that config files hold: secrets by reference, durations, percentages; and every connection's common keys."""
+"""The values that config files hold (secrets by reference, durations, addresses) and every connection's common keys."""
 
 from __future__ import annotations
 
