@@ -131,46 +131,13 @@ _STORY: tuple[tuple[str, str, str, int, dict[str, tuple[int, int, int | None]]],
     ("Koa Property Management", "KoaProperty", "koaproperty.example", 6, {"SPB": (6, 6, 6)}),
     ("L\u00e4rche Optik", "LaercheOptik", "laercheoptik.example", 5, {"SPB": (5, 5, 5)}),
 )
-_FIRST = [
-    "Avery",
-    "Blake",
-    "Casey",
-    "Devon",
-    "Ellis",
-    "Finley",
-    "Harper",
-    "Indigo",
-    "Jordan",
-    "Kendall",
-    "Logan",
-    "Morgan",
-    "Noor",
-    "Oakley",
-    "Parker",
-    "Quinn",
-]
-_LAST = [
-    "Ashdown",
-    "Brook",
-    "Carver",
-    "Dell",
-    "Easton",
-    "Field",
-    "Grove",
-    "Hill",
-    "Inwood",
-    "Lake",
-    "Marsh",
-    "North",
-    "Orchard",
-    "Pond",
-    "Ridge",
-    "Stone",
-    "Vale",
-]
+_FIRST = (
+    "Avery Blake Casey Devon Ellis Finley Harper Indigo Jordan Kendall Logan Morgan Noor Oakley Parker Quinn".split()
+)
+_LAST = "Ashdown Brook Carver Dell Easton Field Grove Hill Inwood Lake Marsh North Orchard Pond Ridge Stone".split()
 _WORDS = "Maple Oak Pine Rowan Spruce Teak Walnut Willow Yew Aspen Beech Cypress Linden Poplar Sequoia Hawthorn".split()
 _TRADES = "Dental Legal Clinics Logistics Design Foods Partners Realty Engineering Insurance Media Schools".split()
-_DEPARTMENTS = ["Front Office", "Operations", "Finance", "Field"]
+_DEPARTMENTS = ("Front Office", "Operations", "Finance", "Field")
 
 
 def small_msp(seed: int = 7, customers: int = 12, today: date = date(2026, 11, 20)) -> World:
