@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -145,20 +145,25 @@ class LineHistory:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """How many cycles in a row a plan line showed the same difference."""
+    """How many cycles in a row a plan line showed the same difference, and the MSP's day on which it was first seen.
+
+    `times` stops at the number that settles it, so that a standing difference writes nothing more.
+    """
 
     fingerprint: str
     times: int
+    since: date
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCustomer:
-    """A customer that a connection once showed. `total`: its quantity when it was last read whole and believed."""
+    """A customer that a connection once showed. `totals`: query (as text) -> the sum of its paid counts when it was
+    last read whole and believed; the ledger keeps them as one JSON text."""
 
     id: str
     name: str
     identifiers: tuple[str, ...]
-    total: Decimal | None = None
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,231 @@
+"""From a difference to the postings that would remove it. Nothing here decides whether they may be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from syncd.core import keys
+from syncd.core.entries import IN_FLIGHT, LineHistory, Past
+from syncd.core.resolve import Target
+from syncd.core.rules import Rule
+from syncd.model import Agreement, BilledLine, Operation, Posting, Product
+from syncd.money import plain, round_money
+from syncd.periods import Period
+
+_NOTHING = LineHistory()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One change to be made, complete and named: `posting` carries its key and marker.
+
+    `before`/`to` as in the ledger's JSON. `amount`: the money that it moves, unsigned, None where no price is known.
+    `follows`: it may be sent only after the effect before it was posted.
+    """
+
+    identity: str
+    posting: Posting
+    before: Decimal
+    to: Decimal
+    period: str
+    amount: Decimal | None = None
+    currency: str = ""
+    follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where effects of one line go: the agreement, its period, the product, the line if there is one."""
+
+    rule: Rule
+    customer: str
+    remote_customer: str
+    connection: str
+    agreement: Agreement
+    product: Product
+    line: BilledLine | None
+    period: Period
+    currency: str
+    today: date
+
+    @property
+    def unit_price(self) -> Decimal | None:
+        """The line's own price, else the catalogue's: what the plan shows is what is sent."""
+        return self.line.unit_price if self.line else self.product.unit_price
+
+    @property
+    def unit_cost(self) -> Decimal | None:
+        """As `unit_price`, for the cost."""
+        return self.line.unit_cost if self.line else self.product.unit_cost
+
+    def money(self, units: Decimal, share: Decimal = Decimal(1)) -> Decimal | None:
+        """What so many units cost in a period, or in a share of it; rounded once."""
+        if self.unit_price is None or not self.currency:
+            return None
+        return round_money(abs(units) * self.unit_price * share, self.currency)
+
+
+def quantity_effects(site: Site, past: Past, target: Decimal, description: str) -> tuple[Effect, ...]:
+    """Set a recurring quantity, or add the line where there is none; with a dated line for the invoiced rest of the
+    period where the rule prorates an increase (ConnectWise sheet, recipes 1 and 2)."""
+    line = site.line
+    if line is None:
+        identity = keys.added(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name)
+        return (
+            _effect(
+                site,
+                past,
+                Operation.ADD_LINE,
+                identity,
+                Decimal(0),
+                target,
+                quantity=target,
+                starts=site.today,
+                description=description,
+            ),
+        )
+    identity = keys.recurring(site.connection, line.agreement_id, line.id)
+    change = _effect(
+        site, past, Operation.SET_QUANTITY, identity, line.quantity, target,
+        quantity=target, shown=line.quantity, version=line.version,
+    )  # fmt: skip
+    through = site.agreement.invoiced_through
+    if not site.rule.prorate or target <= line.quantity or through is None or through < site.today:
+        return (change,)
+    added = target - line.quantity
+    last = min(through, site.period.last) if through >= site.period.first else through
+    part = _dated(site, past, added, site.today, last, description, prorated=True)
+    return (change, replace(part, follows=True))
+
+
+def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tuple[Effect, ...]:
+    """Bring the sum of syncd's own lines of the period to `due`: a dated line for the increment, or a credit."""
+    own = past.lines.get(own_identity(site), _NOTHING).own_quantity
+    if due == own:
+        return ()
+    prorated = site.rule.prorate
+    first = site.today if prorated and due > own else site.period.first
+    return (_dated(site, past, due - own, first, site.period.last, description, prorated=prorated),)
+
+
+def own_identity(site: Site, period: Period | None = None) -> str:
+    """Identity of syncd's own dated lines of this rule, in this period or another."""
+    return keys.dated(
+        site.connection,
+        site.agreement.id,
+        site.product.id,
+        site.customer,
+        site.rule.name,
+        str(period or site.period),
+    )
+
+
+def _dated(
+    site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool
+) -> Effect:
+    identity = own_identity(site)
+    own = past.lines.get(identity, _NOTHING).own_quantity
+    operation = Operation.POST_LINE if units > 0 else Operation.POST_CREDIT
+    days = Decimal((last - first).days + 1)
+    share = days / site.period.days if prorated and units > 0 else Decimal(1)
+    return _effect(
+        site, past, operation, identity, own, own + units,
+        quantity=abs(units), starts=first, ends=last, description=description,
+        options={**(site.rule.bill.options if site.rule.bill else {}), **({"prorate": "daily"} if prorated else {})},
+        amount=site.money(units, share),
+    )  # fmt: skip
+
+
+def _effect(
+    site: Site,
+    past: Past,
+    operation: Operation,
+    identity: str,
+    before: Decimal,
+    to: Decimal,
+    *,
+    quantity: Decimal,
+    amount: Decimal | None = None,
+    options: Mapping[str, str] | None = None,
+    starts: date | None = None,
+    ends: date | None = None,
+    description: str = "",
+    version: str = "",
+    shown: Decimal | None = None,
+) -> Effect:
+    history = past.lines.get(identity, _NOTHING)
+    period = str(site.period)
+    waiting = history.open
+    moved = (
+        waiting is not None
+        and waiting.state not in IN_FLIGHT
+        and (waiting.intent.before, waiting.intent.to)
+        != (
+            before,
+            to,
+        )
+    )  # it will be superseded, which makes it one more terminal entry
+    key = keys.key(past.installation, operation, identity, period, history.generation + int(moved))
+    amount = amount if amount is not None else site.money(to - before)
+    posting = Posting(
+        operation=operation,
+        key=key,
+        marker=keys.marker(past.installation, key),
+        customer_id=site.remote_customer,
+        quantity=quantity,
+        agreement_id=site.line.agreement_id if site.line else site.agreement.id,
+        line_id=site.line.id if site.line and operation is Operation.SET_QUANTITY else "",
+        product_id=site.product.id,
+        product=site.product.identifier,
+        before=shown,
+        version=version,
+        unit_price=site.unit_price,
+        unit_cost=site.unit_cost,
+        amount=amount,
+        currency=site.currency,
+        starts=starts,
+        ends=ends,
+        period=period,
+        description=description,
+        options=options if options is not None else dict(site.rule.bill.options if site.rule.bill else {}),
+    )
+    return Effect(identity, posting, before, to, period, amount, site.currency if amount is not None else "")
+
+
+def choose_agreement(target: Target, line: BilledLine | None) -> tuple[Agreement | None, str]:
+    """The agreement that a change goes to: the line's own, else the only one that matches; (None, why) otherwise."""
+    if line is not None:
+        return next(one for one in target.agreements if one.id == line.agreement_id), ""
+    match target.agreements:
+        case (one,):
+            return one, ""
+        case ():
+            return None, "no open agreement matches `agreement`"
+        case several:
+            names = ", ".join(f"{one.name!r} ({one.id})" for one in several)
+            return None, f"{len(several)} agreements match `agreement`: {names}; narrow it to one"
+
+
+def describe(
+    template: str, *, product: str, period: str, used: Decimal, quantity: Decimal, before: Decimal, to: Decimal,
+    customer: str, rule: str, subjects: Iterable[str], limit: int,
+) -> str:  # fmt: skip
+    """What the customer reads on the line, at most `limit` characters, never cut inside a name."""
+    names = sorted(subjects, key=str.casefold)
+    fields = {
+        "product": product, "period": period, "used": plain(used), "quantity": plain(quantity), "from": plain(before),
+        "to": plain(to), "customer": customer, "rule": rule,
+    }  # fmt: skip
+    template = template or "{product}, {period}: {quantity} more, {from} to {to}"
+    for shown in range(len(names), -1, -1):
+        rest = len(names) - shown
+        listed = ", ".join(names[:shown]) + (f"{', ' if shown else ''}and {rest} more" if rest else "")
+        text = template.format_map({**fields, "subjects": listed})
+        if len(text) <= limit:
+            return text
+        if "{subjects}" not in template:
+            return text[: limit - 1].rsplit(" ", 1)[0] + "…"
+    return text[: limit - 1].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,93 @@
+"""What is kept of a reading: canonical JSON, with the subjects behind it as content-addressed blobs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from syncd.core.entries import Observation
+from syncd.core.rules import Rule
+from syncd.model import Billing, Count, Reading, State, Subject
+from syncd.money import plain
+
+
+def canonical(value: Any) -> bytes:
+    """JSON that is equal for equal values: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode()
+
+
+def sha256(body: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def keep_reading(
+    connection: str, reading: Reading, *, subjects: str, salt: str, names: bool
+) -> tuple[Reading, Observation]:
+    """(the reading without its subjects, what the ledger keeps of it).
+
+    `subjects`: "names" keeps who holds each seat, "hashed" a salted digest of each name, "none" nothing. With `names`
+    the reading keeps its subjects too, for lines whose description lists them.
+    """
+    blobs: dict[str, bytes] = {}
+    counts = []
+    slim = []
+    for count in reading.counts:
+        evidence = ""
+        if count.subjects is not None and subjects != "none":
+            body = canonical([_subject(one, subjects == "hashed", salt) for one in count.subjects])
+            evidence = sha256(body)
+            blobs[evidence] = body
+        slim.append(replace(count, subjects=count.subjects if names else None, evidence=evidence))
+        counts.append(_count(count, evidence))
+    body = canonical(
+        {"state": reading.state, "counts": counts, "proof": reading.proof, "code": reading.code, "why": reading.reason}
+    )
+    observation = Observation(
+        connection, reading.customer_id, str(reading.query), reading.state, sha256(body), body, blobs
+    )
+    return replace(reading, counts=tuple(slim)), observation
+
+
+def keep_billing(connection: str, billing: Billing) -> Observation:
+    """What the ledger keeps of a customer's agreements and lines."""
+    body = canonical(
+        {
+            "state": billing.state,
+            "why": billing.reason,
+            "agreements": [asdict(agreement) for agreement in billing.agreements],
+            "lines": [asdict(line) for line in billing.lines],
+        }
+    )
+    return Observation(connection, billing.customer_id, "billed", billing.state, sha256(body), body)
+
+
+def keep_rule(rule: Rule) -> Observation:
+    """The rule as it stands, under the digest that lines and entries name."""
+    body = canonical({**asdict(rule), "place": ""})
+    return Observation("", rule.content, "rule", State.KNOWN, rule.content, body)
+
+
+def _subject(subject: Subject, hashed: bool, salt: str) -> list[str]:
+    if hashed:
+        return [sha256(f"{salt}\x1f{part}".encode())[:16] for part in (subject.id, subject.name)] + [subject.state]
+    return [subject.id, subject.name, subject.state]
+
+
+def _count(count: Count, evidence: str) -> dict[str, Any]:
+    kept: dict[str, Any] = {"sku": count.sku, "name": count.name, "quantity": plain(count.quantity)}
+    if count.aliases:
+        kept["aliases"] = list(count.aliases)
+    if evidence:
+        kept["subjects"] = evidence
+    if count.free:
+        kept["free"] = True
+    if count.note:
+        kept["note"] = count.note
+    if count.unit_cost is not None:
+        kept["unit_cost"], kept["currency"] = plain(count.unit_cost), count.currency
+    if count.terms:
+        kept["terms"] = [[plain(term.quantity), term.last.isoformat()] for term in count.terms]
+    return kept

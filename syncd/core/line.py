@@ -1,0 +1,353 @@
+"""One line of the plan: gathers the numbers of one customer and rule, finds where it is billed, asks policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from syncd.core import keys, policy
+from syncd.core.counting import Counted, Step, target
+from syncd.core.effects import (
+    Effect,
+    Site,
+    choose_agreement,
+    describe,
+    line_effects,
+    own_identity,
+    quantity_effects,
+)
+from syncd.core.entries import IN_FLIGHT, LineHistory, Settled, Sighting
+from syncd.core.findings import Number, gather, invoiced, name_differences
+from syncd.core.place import Desk, Place, home, locate, own_in
+from syncd.core.policy import Action, Verdict
+from syncd.core.resolve import Target
+from syncd.core.rules import Customer, Direction, Rule, TrueUp
+from syncd.model import State
+from syncd.money import ZERO, plain, round_money
+from syncd.periods import DAY, Period, month_of
+
+_NOTHING = LineHistory()
+# A list may lag behind a write that was read back already; until then its old value is stale, not drift
+# (RELIABILITY, rule 9).
+READ_LAG = timedelta(minutes=15)
+
+
+def draw_line(desk: Desk, customer: Customer, rule: Rule) -> dict[str, Any]:
+    """The fields of the PlanLine for one customer and rule."""
+    used = gather(rule.count, customer, desk.resolution, desk.views) or Number(State.UNKNOWN, reason="not counted")
+    bought = gather((rule.bought,), customer, desk.resolution, desk.views) if rule.bought else None
+    books = invoiced(rule.invoiced, customer, desk.resolution, desk.views) if rule.invoiced else None
+    counted = target(rule, used.quantity) if used.state in (State.KNOWN, State.GONE) else None
+    if used.state is State.GONE and not used.parts:
+        counted = Counted(ZERO, (Step(used.reason, ZERO),))
+    place = locate(desk, customer, rule)
+    states = {"used": used.state}
+    if bought is not None:
+        states["bought"] = bought.state
+    if books is not None:
+        states["invoiced"] = books.state
+    if rule.bill is not None:
+        states["billed"] = place.state
+    ruling = _rule_on(desk, customer, rule, used, bought, counted, place)
+    drift = ruling.difference if ruling.action is not Action.NONE else ZERO
+    findings = [
+        *name_differences(
+            bought=bought.shown if bought else None,
+            used=used.shown,
+            billed=place.billed,
+            invoiced=books.shown if books else None,
+            difference=drift,
+        ),
+        *ruling.findings,
+    ]
+    amount, currency = _worth(ruling, place)
+    return {
+        "id": keys.line_id(customer.name, rule.name, home(rule)),
+        "customer": customer.name,
+        "rule": rule.name,
+        "connection": home(rule),
+        "bought": bought.shown if bought else None,
+        "used": used.shown,
+        "billed": place.billed,
+        "invoiced": books.shown if books else None,
+        "states": states,
+        "target": counted.target if counted else None,
+        "difference": ruling.difference,
+        "amount": amount,
+        "currency": currency,
+        "findings": tuple(dict.fromkeys(findings)),
+        "action": ruling.action,
+        "reason": ruling.reason,
+        "mode": desk.house.mode_of(customer),
+        "effects": ruling.effects,
+        "fingerprint": ruling.fingerprint,
+        "sighting": ruling.sighting,
+        "derivation": _derivation(rule, used, bought, counted, place, ruling),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruling:
+    action: Action
+    reason: str
+    difference: Decimal | None = None
+    findings: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    fingerprint: str = ""
+    sighting: Sighting | None = None
+    site: str = ""
+
+
+def _rule_on(
+    desk: Desk,
+    customer: Customer,
+    rule: Rule,
+    used: Number,
+    bought: Number | None,
+    counted: Counted | None,
+    place: Place,
+) -> _Ruling:
+    """What differs, what would be done about it, and what policy says."""
+    if counted is None:
+        return _Ruling(Action.BLOCKED, f"used is {used.state}: {used.reason}")
+    if place.problem:
+        difference = counted.target - place.billed if place.billed is not None else None
+        return _Ruling(Action.BLOCKED, place.reason, difference, (place.problem,))
+    if place.state is not State.KNOWN:
+        return _Ruling(Action.BLOCKED, f"billed is {place.state}: {place.reason}")
+    if rule.bill is None:
+        return _Ruling(Action.ALERT if counted.over_maximum else Action.NONE, "the rule only reports")
+    assert place.billed is not None  # a KNOWN place without a problem has a number
+    wanted, until = counted.target, None
+    if rule.decrease is Direction.TERM and wanted < place.billed:
+        if bought is None or bought.state is not State.KNOWN:
+            why = "no commitment is known" if bought is None else f"bought is {bought.state}: {bought.reason}"
+            return _Ruling(Action.HOLD, f"decrease is term and {why}", wanted - place.billed)
+        wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
+    difference = wanted - place.billed
+    if policy.within_tolerance(rule, wanted, place.billed):
+        return _settled_line(counted, place, until)
+    return _judge(desk, customer, rule, used, counted, place, wanted, difference)
+
+
+def _settled_line(counted: Counted, place: Place, until: date | None) -> _Ruling:
+    """Nothing to bring about; what remains to be told is told."""
+    difference = counted.target - (place.billed or ZERO)
+    if until is not None:
+        return _Ruling(Action.DEFER, f"decrease is term: committed until {until - DAY}", difference)
+    if counted.over_maximum:
+        return _Ruling(Action.ALERT, "the count is over the rule's maximum", difference, ("over maximum",))
+    return _Ruling(Action.NONE, "within tolerance" if difference else "as it should be", difference)
+
+
+def _judge(
+    desk: Desk,
+    customer: Customer,
+    rule: Rule,
+    used: Number,
+    counted: Counted,
+    place: Place,
+    wanted: Decimal,
+    difference: Decimal,
+) -> _Ruling:
+    found, billed, period = place.target, place.billed, place.period
+    assert found is not None  # a KNOWN place has been searched
+    assert billed is not None
+    assert period is not None
+    if rule.true_up is TrueUp.ALERT:
+        return _Ruling(Action.ALERT, "the rule only reports", difference)
+    findings = ("over maximum",) if counted.over_maximum else ()
+    line = found.lines[0] if found.lines else None
+    if line is None and found.scheduled:
+        later = min(one.starts for one in found.scheduled if one.starts)
+        return _Ruling(Action.DEFER, f"line {found.scheduled[0].id} begins on {later}", difference, findings)
+    if line is None and rule.true_up is TrueUp.QUANTITY:
+        findings = (*findings, "missing line")
+        if not rule.create:
+            reason = f"no open line bills {_product_name(found)}; add it, or set `create = true` in the rule"
+            return _Ruling(Action.ALERT, reason, difference, findings)
+    agreement, problem = choose_agreement(found, line)
+    if agreement is None or found.product is None:
+        kind = "ambiguous agreement" if len(found.agreements) > 1 else "missing agreement"
+        return _Ruling(Action.BLOCKED, problem, difference, (*findings, kind))
+    site = Site(
+        rule, customer.name, place.resolved.id if place.resolved else "", home(rule), agreement, found.product,
+        line, period, agreement.currency or desk.house.currency, desk.moment.today,
+    )  # fmt: skip
+    identity, effects, step, problem = _effects(desk, site, used, wanted, billed)
+    if problem:
+        return _Ruling(Action.ALERT, problem, difference, findings)
+    fingerprint = keys.fingerprint(identity, rule.content, wanted, billed)
+    sighting = _sighting(desk, rule, customer, fingerprint)
+    history = desk.past.lines.get(identity, _NOTHING)
+    ruling = _Ruling(
+        Action.NONE,
+        "",
+        difference,
+        findings,
+        effects,
+        fingerprint,
+        sighting if desk.counting else None,
+        f"{site.connection}:{site.agreement.id}:{site.product.id}",
+    )
+    flying = [
+        entry
+        for effect in effects
+        if (entry := desk.past.lines.get(effect.identity, _NOTHING).open) is not None and entry.state in IN_FLIGHT
+    ]
+    if flying:
+        reason = f"the outcome of entry {flying[0].id} is not known yet ({flying[0].note or 'sent, no answer'})"
+        return replace(ruling, action=Action.BLOCKED, reason=reason, effects=())
+    if history.posted and _lags(desk, history.posted, place, rule):
+        reason = f"syncd wrote {plain(history.posted.to)} just now; the list does not show it yet"
+        return replace(ruling, action=Action.SETTLE, reason=reason, effects=(), sighting=None)
+    if line is None and history.posted and rule.true_up is TrueUp.QUANTITY:
+        reason = f"syncd added line {history.posted.remote_id}, and it is no longer there; somebody removed it"
+        return replace(ruling, action=Action.HOLD, reason=reason, findings=(*findings, "foreign edit"), effects=())
+    edited = _edited(site, history, found)
+    if edited and desk.house.safety.foreign_edit == "accept" and history.posted and history.posted.to == wanted:
+        return replace(ruling, action=Action.IGNORE, reason=f"{edited}; accepted", findings=(*findings, "foreign edit"))
+    sources = sorted({ref.connection for ref in rule.count})
+    suspect = "; ".join(desk.suspects[name] for name in sources if name in desk.suspects)
+    verdict = policy.judge(
+        policy.Case(
+            rule, billed, wanted, step, fingerprint, desk.moment.today, period, history.closed, sighting,
+            suspect, used.reason if used.state is State.GONE else "", edited,
+        ),
+        desk.house.safety,
+    )  # fmt: skip
+    verdict = _refused(desk, site, place, effects, verdict)
+    extra = (*(("foreign edit",) if edited else ()), *(("gone",) if used.state is State.GONE else ()))
+    rival = (f"rival writer: {found.product.rival}",) if found.product.rival else ()
+    return replace(ruling, action=verdict.action, reason=verdict.reason, findings=(*findings, *extra, *rival))
+
+
+def _effects(
+    desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal
+) -> tuple[str, tuple[Effect, ...], tuple[Decimal, Decimal] | None, str]:
+    """(identity, effects, what percentages judge, why nothing can be done)."""
+    limit = desk.views[site.connection].description_length
+    if site.rule.true_up is TrueUp.LINE:
+        identity = own_identity(site)
+        own = desk.past.lines.get(identity, _NOTHING).own_quantity
+        recurring = site.line.quantity if site.line else ZERO
+        due = wanted - recurring
+        if due < 0:
+            text = f'the recurring line bills {plain(recurring)}, more than is due; true_up "line" only adds'
+            return identity, (), None, text
+        text = _describe(site, used, due - own, own, due, limit)
+        previous = desk.past.lines.get(own_identity(site, _previous(site.period)))
+        step = (previous.own_quantity, due) if previous and previous.own_quantity > 0 else None
+        return identity, line_effects(site, desk.past, due, text), step, ""
+    before = site.line.quantity if site.line else ZERO
+    text = _describe(site, used, wanted - before, before, wanted, limit)
+    effects = quantity_effects(site, desk.past, wanted, text)
+    return effects[0].identity, effects, (billed, wanted), ""
+
+
+def _previous(period: Period) -> Period:
+    """The period of the same kind just before."""
+    last = period.first - DAY
+    if period.first.day == 1 and (period.last + DAY).day == 1:
+        months = (period.last.year - period.first.year) * 12 + period.last.month - period.first.month + 1
+        first = last.replace(day=1)
+        for _ in range(months - 1):
+            first = (first - DAY).replace(day=1)
+        return Period(first, last)
+    return month_of(last, period.first.day)
+
+
+def _describe(site: Site, used: Number, quantity: Decimal, before: Decimal, to: Decimal, limit: int) -> str:
+    subjects = (one.name for part in used.parts for one in part.count.subjects or ())
+    return describe(
+        site.rule.description, product=site.product.name, period=str(site.period), used=used.quantity,
+        quantity=quantity, before=before, to=to, customer=site.customer, rule=site.rule.name,
+        subjects=dict.fromkeys(subjects), limit=limit,
+    )  # fmt: skip
+
+
+def _lags(desk: Desk, posted: Settled, place: Place, rule: Rule) -> bool:
+    """Whether the list still shows what stood there before syncd's last write, made a moment ago."""
+    if desk.moment.now - posted.settled_at > READ_LAG or place.target is None or place.period is None:
+        return False
+    if rule.true_up is TrueUp.LINE:
+        return own_in(place.target, place.period) == posted.before
+    return place.billed == posted.before
+
+
+def _edited(site: Site, history: LineHistory, found: Target) -> str:
+    if site.rule.true_up is TrueUp.QUANTITY:
+        if site.line is None:
+            return ""
+        return policy.edited_by_hand(site.line.quantity, history.posted, site.line.changed_by)
+    shown = own_in(found, site.period)
+    if history.posted is None or history.open is not None or shown == history.own_quantity:
+        return ""
+    return f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(history.own_quantity)}"
+
+
+def _sighting(desk: Desk, rule: Rule, customer: Customer, fingerprint: str) -> Sighting | None:
+    """The sighting that counts: after this cycle, or, where this look does not count, the one before it."""
+    before = desk.past.sightings.get(keys.line_id(customer.name, rule.name, home(rule)))
+    if desk.counting:
+        return policy.sight(before, fingerprint, desk.moment.today, desk.house.safety.settle)
+    return before if before is not None and before.fingerprint == fingerprint else None
+
+
+def _refused(desk: Desk, site: Site, place: Place, effects: Iterable[Effect], verdict: Verdict) -> Verdict:
+    """What the connector knows that the vendor would refuse is blocked before it is tried."""
+    if verdict.action in (Action.ALERT, Action.IGNORE, Action.BLOCKED) or place.billing is None:
+        return verdict
+    view = desk.views[site.connection]
+    for effect in effects:
+        if effect.posting.operation not in view.operations:
+            return Verdict(Action.BLOCKED, f"{view.name} cannot {effect.posting.operation.replace('_', ' ')}")
+        if reason := view.refusal(effect.posting, place.billing, view.products or (), desk.moment):
+            return Verdict(Action.BLOCKED, reason)
+    return verdict
+
+
+def _product_name(found: Target) -> str:
+    return repr(found.product.identifier) if found.product else "the product"
+
+
+def _worth(ruling: _Ruling, place: Place) -> tuple[Decimal | None, str]:
+    """The difference in money for one period, where a price is known; signed like the difference."""
+    if not ruling.effects or ruling.difference is None:
+        return None, ""
+    posting = ruling.effects[0].posting
+    if posting.unit_price is None or not posting.currency:
+        return None, ""
+    return round_money(posting.unit_price * ruling.difference, posting.currency), posting.currency
+
+
+def _derivation(
+    rule: Rule, used: Number, bought: Number | None, counted: Counted | None, place: Place, ruling: _Ruling
+) -> dict[str, Any]:
+    """How the line came about, as JSON without any time."""
+
+    def parts(number: Number | None) -> list[dict[str, Any]]:
+        return [
+            {
+                "connection": part.connection, "customer_id": part.customer_id, "query": str(part.query),
+                "sku": part.count.sku, "name": part.count.name, "quantity": plain(part.count.quantity),
+                "factor": plain(part.factor), "subjects": part.count.evidence, "note": part.count.note,
+                "proof": part.proof,
+            }
+            for part in (number.parts if number else ())
+        ]  # fmt: skip
+
+    line = place.target.lines[0] if place.target and len(place.target.lines) == 1 else None
+    return {
+        "rule": rule.content,
+        "counts": parts(used),
+        "bought": parts(bought),
+        "steps": [{"text": step.text, "result": plain(step.result)} for step in counted.steps] if counted else [],
+        "agreement": line.agreement_id if line else "",
+        "line": line.id if line else "",
+        "unit_price": plain(line.unit_price) if line and line.unit_price is not None else None,
+        "site": ruling.site,
+    }

@@ -1,0 +1,99 @@
+"""Where one customer is billed by one rule: the line, the agreement, the period, or why it cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from syncd.core.entries import Past
+from syncd.core.resolve import Resolution, Resolved, Target, View, find_target
+from syncd.core.rules import Customer, House, Rule, TrueUp
+from syncd.model import BilledLine, Billing, Moment, Product, State
+from syncd.money import ZERO
+from syncd.periods import Period, month_of
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every line is drawn from. `products`: rule name -> the products that its `bill` names."""
+
+    house: House
+    views: Mapping[str, View]
+    resolution: Resolution
+    past: Past
+    moment: Moment
+    suspects: Mapping[str, str]
+    counting: bool
+    prefix: str
+    products: Mapping[str, Sequence[Product]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a customer is billed, as far as it could be found. `problem` and `reason` as in resolve.Target."""
+
+    state: State
+    billed: Decimal | None = None
+    target: Target | None = None
+    billing: Billing | None = None
+    resolved: Resolved | None = None
+    period: Period | None = None
+    problem: str = ""
+    reason: str = ""
+
+
+def home(rule: Rule) -> str:
+    """The connection a line belongs to: where it is billed, else where it is counted."""
+    return rule.bill.connection if rule.bill else rule.count[0].connection
+
+
+def locate(desk: Desk, customer: Customer, rule: Rule) -> Place:
+    """The customer's line in the billing system, or why it cannot be told."""
+    if rule.bill is None:
+        return Place(State.KNOWN)
+    view = desk.views[rule.bill.connection]
+    found = desk.resolution.get((customer.name, rule.bill.connection), ())
+    if len(found) != 1:
+        reason = f"{customer.name} has {len(found)} keys in {view.name}; a rule can bill one company only"
+        return Place(State.UNKNOWN, reason=reason)
+    (resolved,) = found
+    if resolved.state is not State.KNOWN:
+        return Place(resolved.state, resolved=resolved, reason=resolved.reason)
+    billing = view.billings.get(resolved.id)
+    if billing is None or billing.state is not State.KNOWN or view.products is None:
+        state = billing.state if billing and billing.state is not State.KNOWN else State.UNKNOWN
+        why = (billing.reason if billing else "") or (view.error.message if view.error else "")
+        return Place(state, billing=billing, resolved=resolved, reason=why or f"{view.name} could not be read")
+    target = find_target(rule.bill, billing, desk.products[rule.name], desk.prefix, desk.moment.today)
+    period = _period(desk, target)
+    if target.problem in ("ambiguous product", "unknown product"):
+        return Place(State.UNKNOWN, None, target, billing, resolved, period, target.problem, target.reason)
+    billed = sum((line.quantity for line in target.lines), ZERO)
+    if rule.true_up is TrueUp.LINE:
+        billed += own_in(target, period)
+    return Place(State.KNOWN, billed, target, billing, resolved, period, target.problem, target.reason)
+
+
+def signed(line: BilledLine) -> Decimal:
+    """The units of a line; a credit shows its units at a negative price."""
+    return -line.quantity if line.unit_price is not None and line.unit_price < 0 else line.quantity
+
+
+def own_in(target: Target, period: Period) -> Decimal:
+    """What syncd's dated lines of a period sum to, as the billing system shows them."""
+    return sum((signed(line) for line in target.own if _overlaps(line.starts, line.ends, period)), ZERO)
+
+
+def _overlaps(starts: date | None, ends: date | None, period: Period) -> bool:
+    return (starts is None or starts <= period.last) and (ends is None or ends >= period.first)
+
+
+def _period(desk: Desk, target: Target) -> Period:
+    """The agreement's billing period around today, else the MSP's own."""
+    wanted = {line.agreement_id for line in target.lines}
+    for agreement in target.agreements:
+        if agreement.period is not None and (not wanted or agreement.id in wanted):
+            return agreement.period
+    return month_of(desk.moment.today, desk.house.period_anchor)

@@ -1,0 +1,286 @@
+"""From names in mappings to records in systems: found, missing or ambiguous; the first of two is never picked.
+
+Works on what one cycle read (`View`) and on what the ledger remembers. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from fnmatch import fnmatchcase
+
+from syncd.core.entries import KnownCustomer
+from syncd.core.rules import BillRef, Customer, Mappings, RemoteKey, Rule
+from syncd.model import (
+    Agreement,
+    BilledLine,
+    Billing,
+    Filters,
+    Moment,
+    Operation,
+    Posting,
+    Product,
+    Query,
+    Reading,
+    RemoteCustomer,
+    State,
+    Wire,
+)
+
+Refusal = Callable[[Posting, Billing, Sequence[Product], Moment], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadError:
+    """One thing that could not be read; `customer` is empty where it concerns the whole connection."""
+
+    connection: str
+    customer: str
+    code: str
+    message: str
+
+
+def _no_refusal(posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
+    return ""
+
+
+def _no_wire(posting: Posting) -> Wire:
+    return Wire("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one cycle saw of one connection. `customers` or `products` is None where the list could not be read whole.
+
+    `refusal` and `wire` are the connector's pure functions; `operations` what it can post.
+    """
+
+    name: str
+    customers: tuple[RemoteCustomer, ...] | None = ()
+    products: tuple[Product, ...] | None = ()
+    readings: Mapping[tuple[str, Query], Reading] = field(default_factory=dict)
+    invoiced: Mapping[str, Reading] = field(default_factory=dict)
+    billings: Mapping[str, Billing] = field(default_factory=dict)
+    default_query: Query | None = None
+    operations: frozenset[Operation] = frozenset()
+    keeps_quantity: bool = True
+    description_length: int = 250
+    error: ReadError | None = None
+    refusal: Refusal = _no_refusal
+    wire: Callable[[Posting], Wire] = _no_wire
+
+
+class Directory:
+    """Finds customers of one system by id, else identifier, else exact name. Identifiers ignore case, as systems do."""
+
+    def __init__(self, customers: Iterable[RemoteCustomer | KnownCustomer]) -> None:
+        self._tiers: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        self.names: dict[str, str] = {}
+        for customer in customers:
+            self.names[customer.id] = customer.name
+            self._tiers[0][customer.id].append(customer.id)
+            for identifier in dict.fromkeys(one.casefold() for one in customer.identifiers):
+                self._tiers[1][identifier].append(customer.id)
+            self._tiers[2][customer.name].append(customer.id)
+
+    def find(self, value: str) -> tuple[str, ...]:
+        """Ids of the first tier that matches: none, one, or several, which is an error of the mapping."""
+        for tier, wanted in zip(self._tiers, (value, value.casefold(), value), strict=True):
+            if found := tier.get(wanted):
+                return tuple(found)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One key of one mapped customer in one system. `id` is empty where it is neither there nor remembered."""
+
+    key: RemoteKey
+    state: State
+    id: str = ""
+    reason: str = ""
+
+
+Resolution = Mapping[tuple[str, str], tuple[Resolved, ...]]  # (customer name, connection) -> its keys
+
+
+def resolve(
+    customers: Iterable[Customer],
+    listed: Mapping[str, Sequence[RemoteCustomer] | None],
+    remembered: Mapping[str, Mapping[str, KnownCustomer]],
+    errors: Mapping[str, ReadError],
+) -> dict[tuple[str, str], tuple[Resolved, ...]]:
+    """Every key of every customer: KNOWN with its id, GONE where only the ledger remembers it, else UNKNOWN.
+
+    `listed` has a connection's customer list, None where it could not be read (then all its keys are UNKNOWN).
+    """
+    present = {name: Directory(found) for name, found in listed.items() if found is not None}
+    past = {name: Directory(known.values()) for name, known in remembered.items()}
+    result = {}
+    for customer in customers:
+        for connection, keys in customer.keys.items():
+            if connection in listed:
+                result[customer.name, connection] = tuple(
+                    _resolve(key, connection, present.get(connection), past.get(connection), errors.get(connection))
+                    for key in keys
+                )
+    return result
+
+
+def _resolve(
+    key: RemoteKey, connection: str, present: Directory | None, past: Directory | None, error: ReadError | None
+) -> Resolved:
+    before = past.find(key.value) if past else ()
+    if present is None:
+        reason = error.message if error else f"the customers of {connection} could not be read"
+        return Resolved(key, State.UNKNOWN, before[0] if len(before) == 1 else "", reason)
+    match present.find(key.value):
+        case (one,):
+            return Resolved(key, State.KNOWN, one)
+        case ():
+            if len(before) == 1:
+                return Resolved(key, State.GONE, before[0], f"{key.value!r} is gone from {connection}")
+            return Resolved(key, State.UNKNOWN, "", f"{connection} has no customer {key.value!r}")
+        case several:
+            return Resolved(
+                key,
+                State.UNKNOWN,
+                "",
+                f"{connection} has {len(several)} customers {key.value!r} (ids {', '.join(several)}); name one by id",
+            )
+
+
+def applies(rule: Rule, customer: Customer) -> bool:
+    """Whether a rule's `customers` patterns take this customer in: globs over names, `tag:…`, `!` takes away."""
+    taken = False
+    if rule.customers and rule.customers[0].startswith("!"):
+        taken = True  # only exceptions are named: everybody else is meant
+    for pattern in rule.customers:
+        wanted = pattern.removeprefix("!")
+        if wanted.startswith("tag:"):
+            hit = any(fnmatchcase(tag, wanted[4:]) for tag in customer.tags)
+        else:
+            hit = fnmatchcase(customer.name.casefold(), wanted.casefold())
+        if hit:
+            taken = not pattern.startswith("!")
+    return taken
+
+
+def concerns(rule: Rule, customer: Customer) -> bool:
+    """Whether a rule makes a line for a customer: it applies, and the customer is in the systems it needs.
+
+    A rule that bills to one PSA says nothing of a customer who is only in another.
+    """
+    if not applies(rule, customer) or not any(ref.connection in customer.keys for ref in rule.count):
+        return False
+    return rule.bill is None or rule.bill.connection in customer.keys
+
+
+def narrowed(query_where: Filters, key: RemoteKey) -> Filters:
+    """A rule's filters and those of the customer's own part of a tenant, together; both must pass."""
+    if not key.where:
+        return query_where
+    merged = dict(query_where)
+    for name, values in key.where:
+        own = merged.get(name)
+        merged[name] = values if own is None else tuple(value for value in own if value in values)
+    return tuple(sorted(merged.items()))
+
+
+def wanted_queries(
+    mappings: Mappings, resolution: Resolution, defaults: Mapping[str, Query | None]
+) -> dict[str, dict[str, tuple[Query, ...]]]:
+    """connection -> remote customer id -> the queries that lines need, and the default one that finds the unmapped."""
+    wanted: dict[str, dict[str, dict[Query, None]]] = defaultdict(lambda: defaultdict(dict))
+    for (_, connection), keys in resolution.items():
+        default = defaults.get(connection)
+        for resolved in keys:
+            if resolved.state is State.KNOWN and default is not None:
+                wanted[connection][resolved.id][default] = None
+    for customer in mappings.customers:
+        for rule in mappings.rules:
+            if not concerns(rule, customer):
+                continue
+            for ref in (*rule.count, *((rule.bought,) if rule.bought else ())):
+                for resolved in resolution.get((customer.name, ref.connection), ()):
+                    if resolved.state is State.KNOWN:
+                        query = Query(ref.measure, narrowed(ref.where, resolved.key))
+                        wanted[ref.connection][resolved.id][query] = None
+    return {name: {id_: tuple(queries) for id_, queries in ids.items()} for name, ids in wanted.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rule bills for a customer: the product, the agreements that match, the lines that match.
+
+    `problem` is a finding in words ("duplicate line", "unknown product"…) with `reason` as the sentence; both empty
+    where everything was found. `lines` are the recurring lines in force, `scheduled` those that begin later, `own`
+    syncd's dated lines.
+    """
+
+    product: Product | None = None
+    agreements: tuple[Agreement, ...] = ()
+    lines: tuple[BilledLine, ...] = ()
+    scheduled: tuple[BilledLine, ...] = ()
+    own: tuple[BilledLine, ...] = ()
+    problem: str = ""
+    reason: str = ""
+
+
+def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_prefix: str, today: date) -> Target:
+    """Resolves `bill` in what was read of one customer. `named`: what `find_products` found for its product."""
+    wanted = bill.selectors.get("product", "")
+    if len(named) > 1:
+        ids = ", ".join(product.id for product in named)
+        return Target(problem="ambiguous product", reason=f"{len(named)} products are called {wanted!r} (ids {ids})")
+    if not named:
+        return Target(problem="unknown product", reason=f"{bill.connection} has no product {wanted!r}")
+    product = named[0]
+    pattern = bill.selectors.get("agreement", "*").casefold()
+    agreements = tuple(
+        agreement
+        for agreement in billing.agreements
+        if any(fnmatchcase(name.casefold(), pattern) for name in (agreement.name, *agreement.labels))
+    )
+    known = {agreement.id: agreement.name for agreement in agreements}
+    here = [line for line in billing.lines if line.agreement_id in known and line.product_id == product.id]
+    found = Target(
+        product,
+        agreements,
+        lines=tuple(line for line in here if not line.once and not _begins_later(line, today)),
+        scheduled=tuple(line for line in here if not line.once and _begins_later(line, today)),
+        own=tuple(line for line in here if line.once and line.marker),
+    )
+    for line in here:
+        if line.marker.startswith("sd-") and not line.marker.startswith(mark_prefix):
+            what = f"line {line.id} carries the mark of another syncd installation ({line.marker})"
+            return replace(found, problem="foreign mark", reason=what)
+    if len(found.lines) > 1:
+        where = ", ".join(f"{line.id} in {known[line.agreement_id]!r}" for line in found.lines)
+        return replace(
+            found,
+            problem="duplicate line",
+            reason=f"{len(found.lines)} open lines bill {product.identifier!r}: {where}; "
+            "end all but one, or narrow `agreement`",
+        )
+    return found
+
+
+def _begins_later(line: BilledLine, today: date) -> bool:
+    return line.starts is not None and line.starts > today
+
+
+def find_products(wanted: str, products: Iterable[Product]) -> tuple[Product, ...]:
+    """Products by identifier (ignoring case), else id, else exact name: none, one, or several."""
+    products = tuple(products)
+    tiers: tuple[Callable[[Product], bool], ...] = (
+        lambda product: product.identifier.casefold() == wanted.casefold(),
+        lambda product: product.id == wanted,
+        lambda product: product.name == wanted,
+    )
+    for tier in tiers:
+        if found := tuple(product for product in products if tier(product)):
+            return found
+    return ()

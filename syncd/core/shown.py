@@ -1,0 +1,110 @@
+"""The JSON of INTERFACE 4: one place, read by terminal, pages, plan files and the ledger's derivations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from syncd.core.entries import Entry
+from syncd.core.plan import Plan, PlanLine
+from syncd.money import plain, plain_money
+
+
+def quantity_text(value: Decimal | None) -> str | None:
+    """A quantity as INTERFACE writes it; None stays null."""
+    return None if value is None else plain(value)
+
+
+def money_text(value: Decimal | None, currency: str) -> str | None:
+    """Money as INTERFACE writes it; None stays null."""
+    return None if value is None else plain_money(value, currency)
+
+
+def line_json(line: PlanLine) -> dict[str, Any]:
+    """One line of a plan."""
+    return {
+        "id": line.id,
+        "customer": line.customer,
+        "rule": line.rule,
+        "connection": line.connection,
+        "bought": quantity_text(line.bought),
+        "used": quantity_text(line.used),
+        "billed": quantity_text(line.billed),
+        "invoiced": quantity_text(line.invoiced),
+        "states": {name: str(state) for name, state in line.states.items()},
+        "target": quantity_text(line.target),
+        "difference": quantity_text(line.difference),
+        "amount": money_text(line.amount, line.currency),
+        "currency": line.currency or None,
+        "findings": list(line.findings),
+        "action": str(line.action),
+        "reason": line.reason,
+    }
+
+
+def plan_json(plan: Plan, cycle: str, zone: ZoneInfo) -> dict[str, Any]:
+    """A whole plan. `as_of` is written in the MSP's zone."""
+    return {
+        "cycle": cycle,
+        "as_of": plan.moment.now.astimezone(zone).isoformat(timespec="seconds"),
+        "mode": str(plan.mode),
+        "checksum": plan.checksum,
+        "lines": [line_json(line) for line in plan.lines],
+        "unmapped": {
+            "customers": [
+                {"connection": one.connection, "id": one.id, "name": one.name} for one in plan.unmapped_customers
+            ],
+            "products": [
+                {
+                    "connection": one.connection,
+                    "sku": one.id,
+                    "name": one.name,
+                    "quantity": quantity_text(one.quantity),
+                }
+                for one in plan.unmapped_products
+            ],
+        },
+        "errors": [
+            {
+                "connection": error.connection,
+                "customer": error.customer or None,
+                "code": error.code,
+                "message": error.message,
+            }
+            for error in plan.errors
+        ],
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One entry of the ledger, with what INTERFACE promises and the last thing said about it."""
+    intent = entry.intent
+    return {
+        "id": entry.id,
+        "key": intent.key,
+        "cycle": entry.cycle,
+        "customer": intent.customer,
+        "rule": intent.rule,
+        "connection": intent.connection,
+        "operation": str(intent.operation),
+        "period": intent.period,
+        "from": quantity_text(intent.before),
+        "to": quantity_text(intent.to),
+        "amount": money_text(intent.amount, intent.currency),
+        "currency": intent.currency or None,
+        "state": str(entry.state),
+        "remote_id": entry.remote_id or None,
+        "attempts": entry.attempts,
+        "decided_by": entry.decided_by or intent.decided_by or None,
+        "created_at": entry.created_at.isoformat(timespec="seconds"),
+        "settled_at": entry.settled_at.isoformat(timespec="seconds") if entry.settled_at else None,
+        "hash": entry.hash,
+        "note": entry.note or None,
+    }
+
+
+def derivation_json(line: PlanLine) -> Mapping[str, Any]:
+    """How a line came about and what it said: kept with the entry, and with the line itself when it changes."""
+    return {**line_json(line), "derivation": dict(line.derivation)}

@@ -1,0 +1,84 @@
+"""What sources show and nobody named: it is told until it is mapped or ignored, and never billed by a guess."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from syncd.core.counting import names
+from syncd.core.resolve import Resolution, View, concerns
+from syncd.core.rules import Ignore, Mappings
+from syncd.model import Count, Moment, State
+from syncd.money import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """Something a source has with a quantity above zero that no rule or customer names."""
+
+    connection: str
+    id: str
+    name: str
+    quantity: Decimal | None = None  # None for customers
+
+
+def find_unmapped(
+    mappings: Mappings, views: Mapping[str, View], resolution: Resolution, moment: Moment
+) -> tuple[tuple[Unmapped, ...], tuple[Unmapped, ...]]:
+    """(products, customers) that sources show and nobody named. Free products and what was ignored are left out."""
+    owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (name, connection), found in resolution.items():
+        for resolved in found:
+            owners[connection, resolved.id].append(name)
+    named: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
+    for customer in mappings.customers:
+        for rule in mappings.rules:
+            if concerns(rule, customer):
+                for ref in (*rule.count, *((rule.bought,) if rule.bought else ())):
+                    named[customer.name, ref.connection].append(ref.skus)
+    ignores = [one for one in mappings.ignores if one.until is None or one.until >= moment.today]
+    sums: dict[tuple[str, str], Unmapped] = {}
+    strangers = []
+    for connection, view in sorted(views.items()):
+        if view.default_query is None:
+            continue
+        mapped_here = any(connection == other for _, other in resolution)
+        for remote in view.customers or ():
+            keys = (remote.name, remote.id, *remote.identifiers)
+            stranger = mapped_here and remote.active and not owners.get((connection, remote.id))
+            if stranger and not _ignored(ignores, connection, None, keys):
+                strangers.append(Unmapped(connection, remote.id, remote.name))
+        for (customer_id, query), reading in view.readings.items():
+            if query != view.default_query or reading.state is not State.KNOWN:
+                continue
+            people = owners.get((connection, customer_id), [])
+            patterns = [pattern for person in people for skus in named[person, connection] for pattern in skus]
+            for count in reading.counts:
+                if count.free or count.quantity <= 0 or any(names(pattern, count) for pattern in patterns):
+                    continue
+                if _ignored(ignores, connection, count, (*people, customer_id)):
+                    continue
+                known = sums.get((connection, count.sku))
+                quantity = count.quantity + (known.quantity or ZERO if known else ZERO)
+                sums[connection, count.sku] = Unmapped(connection, count.sku, count.name, quantity)
+    return tuple(sums[key] for key in sorted(sums)), tuple(sorted(strangers, key=lambda one: (one.connection, one.id)))
+
+
+def _ignored(ignores: Iterable[Ignore], connection: str, count: Count | None, customers: Iterable[str]) -> bool:
+    """Whether an `[[ignore]]` covers a count (or a whole customer, where count is None)."""
+    customers = tuple(customers)
+    for one in ignores:
+        if one.connection != connection:
+            continue
+        of_customer = not one.customers or any(
+            fnmatchcase(name.casefold(), pattern.casefold()) for name in customers for pattern in one.customers
+        )
+        if count is None:
+            if one.customers and not one.skus and of_customer:
+                return True
+        elif of_customer and (not one.skus or any(names(pattern, count) for pattern in one.skus)):
+            return True
+    return False

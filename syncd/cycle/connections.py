@@ -1,0 +1,133 @@
+"""Opens the connections of one cycle: their budget, their way out, the waits that a vendor imposed before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from syncd.clock import Clock
+from syncd.config import Config, ConnectionConfig
+from syncd.connect.contract import Abilities, Connection, Connector, Context
+from syncd.connect.settings import HttpSettings
+from syncd.model import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from syncd.connect.http import Http
+
+# A vendor's wait that is longer than this, or than a cycle, defers the connection instead of sleeping.
+LONGEST_SLEEP = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One connection, open for one cycle. `requests` tells how many HTTP requests it made so far."""
+
+    name: str
+    connector: Connector
+    connection: Connection
+    threads: int
+    requests: Callable[[], int]
+
+    @property
+    def abilities(self) -> Abilities:
+        """What its kind can do."""
+        return self.connector.abilities
+
+    @property
+    def default_query(self) -> Query | None:
+        """What is asked of every customer, to find what nobody mapped; None where nothing is counted here."""
+        measure = self.abilities.default_measure
+        return Query(measure) if measure else None
+
+
+@contextmanager
+def open_connections(
+    config: Config,
+    kinds: Mapping[str, Connector],
+    clock: Clock,
+    *,
+    own_marker: str,
+    stop: threading.Event | None = None,
+    waits: Callable[[str], Mapping[str, datetime]] = lambda name: {},
+    remember: Callable[[str, str, datetime], None] | None = None,
+) -> Iterator[dict[str, Opened]]:
+    """All configured connections, closed at the end. No I/O happens here."""
+    opened: dict[str, Opened] = {}
+    try:
+        for name, connection in config.connections.items():
+            opened[name] = _open(connection, config, kinds, clock, own_marker, stop, waits(name), remember)
+        yield opened
+    finally:
+        for one in opened.values():
+            one.connection.close()
+
+
+def _open(
+    connection: ConnectionConfig,
+    config: Config,
+    kinds: Mapping[str, Connector],
+    clock: Clock,
+    own_marker: str,
+    stop: threading.Event | None,
+    waits: Mapping[str, datetime],
+    remember: Callable[[str, str, datetime], None] | None,
+) -> Opened:
+    from syncd.connect.limits import Gate
+
+    settings = connection.settings
+    threads = config.concurrency
+    gate: Gate | None = None
+    make: Callable[..., Http]
+    if isinstance(settings, HttpSettings):
+        threads = settings.concurrency or config.concurrency
+        gate = Gate(
+            concurrency=threads,
+            requests_per_minute=settings.requests_per_minute,
+            patience=min(config.every, LONGEST_SLEEP),
+            now=clock,
+            stop=stop,
+            remember=(lambda scope, until: remember(connection.name, scope, until)) if remember else None,
+            waits=dict(waits),
+        )
+        make = _way_out(settings, gate)
+    else:
+        make = _no_way_out(connection.name)
+    connector = kinds[connection.kind]
+    context = Context(connection.name, make, clock, config.house.zone, config.folder, own_marker)
+    return Opened(
+        connection.name,
+        connector,
+        connector.open(settings, context),
+        threads,
+        (lambda: gate.requests) if gate is not None else (lambda: 0),
+    )
+
+
+def _way_out(settings: HttpSettings, gate: Any) -> Callable[..., Http]:
+    def make(base_url: str, **options: Any) -> Http:
+        from syncd.connect.http import Http
+
+        return Http(
+            base_url,
+            gate=gate,
+            timeout=settings.timeout.total_seconds(),
+            first_wait=settings.retry_wait.total_seconds(),
+            ca_bundle=settings.ca_bundle,
+            proxy=settings.proxy,
+            **options,
+        )
+
+    return make
+
+
+def _no_way_out(name: str) -> Callable[..., Http]:
+    def make(base_url: str, **options: Any) -> Http:
+        raise TypeError(f"connection {name!r} is of a kind without HTTP settings and asked for HTTP")
+
+    return make
