@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from syncd.core.effects import Effect
@@ -28,8 +28,9 @@ class Writing:
     sendable: frozenset[str]
 
 
-def write_down(plan: Plan, waiting: Iterable[Entry], views: dict[str, View]) -> Writing:
-    """Turns the plan's actions into intents. `waiting`: the ledger's open entries."""
+def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], *, applying: bool = False) -> Writing:
+    """Turns the plan's actions into intents. `waiting`: the ledger's open entries. `applying`: a person has read this
+    plan and lets it be posted, also where the mode is propose."""
     by_line: dict[str, list[Entry]] = defaultdict(list)
     for entry in waiting:
         by_line[entry.intent.line].append(entry)
@@ -49,7 +50,7 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: dict[str, View]) -> 
             elif verdict == "send":
                 sendable.add(entry.intent.key)
     for line in plan.lines:
-        state = _state(line)
+        state = _state(line, applying)
         if state is None:
             continue
         known = {entry.intent.key for entry in by_line.get(line.id, ())}
@@ -60,7 +61,7 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: dict[str, View]) -> 
         }
         if busy & {effect.identity for effect in line.effects}:
             continue
-        for intent in _intents(line, state, views[line.connection]):
+        for intent in _intents(line, state, views[line.connection], "apply" if applying else "policy"):
             if intent.key not in known:
                 intents.append(intent)
                 if state is EntryState.PLANNED:
@@ -68,11 +69,12 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: dict[str, View]) -> 
     return Writing(tuple(supersede), tuple(hold), tuple(intents), frozenset(sendable))
 
 
-def _state(line: PlanLine) -> EntryState | None:
+def _state(line: PlanLine, applying: bool) -> EntryState | None:
     """The state in which a line's effects are written down, None where they are not."""
     if line.mode is Mode.OBSERVE or line.action not in (Action.POST, Action.HOLD):
         return None
-    return EntryState.PLANNED if line.action is Action.POST and line.mode is Mode.POST else EntryState.HELD
+    may_post = applying or line.mode is Mode.POST
+    return EntryState.PLANNED if line.action is Action.POST and may_post else EntryState.HELD
 
 
 def _fate(entry: Entry, line: PlanLine | None) -> str:
@@ -107,7 +109,7 @@ def _overtaken(line: PlanLine | None) -> str:
     return f"planned anew: {line.reason}" if line.difference else "no longer needed: the line is as it should be"
 
 
-def _intents(line: PlanLine, state: EntryState, view: View) -> Collection[Intent]:
+def _intents(line: PlanLine, state: EntryState, view: View, decided_by: str) -> Collection[Intent]:
     """One intent for each effect, in order; a follower names its leader."""
     made: list[Intent] = []
     leader: Effect | None = None
@@ -123,7 +125,7 @@ def _intents(line: PlanLine, state: EntryState, view: View) -> Collection[Intent
                 before=effect.before,
                 to=effect.to,
                 state=state,
-                decided_by="policy",
+                decided_by=decided_by,
                 posting=effect.posting,
                 wire=view.wire(effect.posting),
                 fingerprint=line.fingerprint,

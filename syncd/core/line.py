@@ -19,7 +19,7 @@ from syncd.core.effects import (
     own_identity,
     quantity_effects,
 )
-from syncd.core.entries import IN_FLIGHT, LineHistory, Settled, Sighting
+from syncd.core.entries import IN_FLIGHT, Closed, LineHistory, Settled, Sighting
 from syncd.core.findings import Number, gather, invoiced, name_differences
 from syncd.core.place import Desk, Place, home, locate, own_in
 from syncd.core.policy import Action, Verdict
@@ -214,7 +214,7 @@ def _judge(
     suspect = "; ".join(desk.suspects[name] for name in sources if name in desk.suspects)
     verdict = policy.judge(
         policy.Case(
-            rule, billed, wanted, step, fingerprint, desk.moment.today, period, history.closed, sighting,
+            rule, billed, wanted, step, fingerprint, desk.moment.today, period, _closed(history), sighting,
             suspect, used.reason if used.state is State.GONE else "", edited,
         ),
         desk.house.safety,
@@ -267,6 +267,11 @@ def _describe(site: Site, used: Number, quantity: Decimal, before: Decimal, to: 
         quantity=quantity, before=before, to=to, customer=site.customer, rule=site.rule.name,
         subjects=dict.fromkeys(subjects), limit=limit,
     )  # fmt: skip
+
+
+def _closed(history: LineHistory) -> Closed | None:
+    """The decision that stands; a person who asked for a second try has lifted it."""
+    return None if history.open is not None and history.open.intent.retry_of else history.closed
 
 
 def _lags(desk: Desk, posted: Settled, place: Place, rule: Rule) -> bool:

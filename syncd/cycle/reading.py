@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,12 +21,15 @@ from syncd.connect.contract import Ask
 from syncd.core.entries import Observation, Past
 from syncd.core.evidence import keep_billing, keep_reading
 from syncd.core.resolve import ReadError, Resolution, View, resolve, wanted_queries
-from syncd.core.rules import Mappings
+from syncd.core.rules import BillRef, InvoicedRef, Mappings
 from syncd.cycle.connections import Opened
 from syncd.errors import VendorError
 from syncd.model import Billing, Moment, Product, Query, Reading, RemoteCustomer, State
 
 T = TypeVar("T")
+K = TypeVar("K", str, tuple[str, Query])
+R = TypeVar("R", Reading, Billing)
+Tell = Callable[[str], None]
 log = structlog.get_logger()
 # (done, total, what): called from several threads.
 Progress = Callable[[int, int, str], None]
@@ -84,23 +88,17 @@ def read_world(
         jobs: list[Future[None]] = []
         tell = _teller(desk, progress)
 
-        def take(name: str, reading: Reading) -> None:
-            slim, kept = keep_reading(name, reading, subjects=evidence.subjects, salt=evidence.salt, names=names)
-            with desk.lock:
-                desk.readings[name][reading.customer_id, reading.query] = slim
-                desk.observations.append(kept)
-
         for name, one in opened.items():
             listed = {customer.id: customer for customer in customers[name] or ()}
-            for batch in _batches(one, [Ask(listed[id_], queries) for id_, queries in asks.get(name, {}).items()]):
-                jobs.append(submit(name, _count, desk, name, one, batch, moment, take, tell))
-            if products.get(name) is not None:
-                wanted = [listed[id_] for id_ in _billed_here(name, mappings, resolution)]
-                for group in _batches(one, wanted):
-                    jobs.append(submit(name, _bill, desk, name, one, group, moment, tell))
-            booked = [Ask(listed[id_], (INVOICED,)) for id_ in _invoiced_here(name, mappings, resolution)]
-            for batch in _batches(one, booked):
-                jobs.append(submit(name, _book, desk, name, one, batch, moment, tell))
+            wanted = [Ask(listed[id_], queries) for id_, queries in asks.get(name, {}).items()]
+            for batch in _batches(one, wanted):
+                jobs.append(submit(name, _counts, desk, one, batch, moment, evidence, names, tell))
+            if products.get(name) is not None and _is_asked(name, (rule.bill for rule in mappings.rules)):
+                for group in _batches(one, [listed[id_] for id_ in _known_ids(name, resolution)]):
+                    jobs.append(submit(name, _lines, desk, one, group, moment, tell))
+            if _is_asked(name, (rule.invoiced for rule in mappings.rules)):
+                for batch in _batches(one, [Ask(listed[id_], (INVOICED,)) for id_ in _known_ids(name, resolution)]):
+                    jobs.append(submit(name, _booked, desk, one, batch, moment, tell))
         desk.total = len(jobs)
         for job in jobs:
             job.result()
@@ -163,72 +161,94 @@ def _lists(
     )
 
 
-def _count(
-    desk: _Desk, name: str, one: Opened, asks: Sequence[Ask], moment: Moment, take: Any, tell: Callable[[str], None]
+def _counts(
+    desk: _Desk, one: Opened, asks: Sequence[Ask], moment: Moment, evidence: Evidence, names: bool, tell: Tell
 ) -> None:
-    missing = {(ask.customer.id, query) for ask in asks for query in ask.queries}
-    try:
-        for reading in one.connection.counts(asks, moment):
-            missing.discard((reading.customer_id, reading.query))
-            if reading.state is not State.KNOWN:
-                _note(desk, name, reading.customer_id, reading.code or "unavailable", reading.reason)
-            take(name, reading)
-    except VendorError as error:
-        for customer_id, query in sorted(missing):
-            take(name, Reading(customer_id, query, State.UNKNOWN, code=error.code, reason=str(error)))
-        for customer_id in sorted({customer_id for customer_id, _ in missing}):
-            _note(desk, name, customer_id, error.code, str(error))
-    tell(f"{name}: counts of {asks[0].customer.name if len(asks) == 1 else f'{len(asks)} customers'}")
-
-
-def _bill(
-    desk: _Desk,
-    name: str,
-    one: Opened,
-    customers: Sequence[RemoteCustomer],
-    moment: Moment,
-    tell: Callable[[str], None],
-) -> None:
-    missing = {customer.id for customer in customers}
-
-    def take(billing: Billing) -> None:
-        with desk.lock:
-            desk.billings[name][billing.customer_id] = billing
-            desk.observations.append(keep_billing(name, billing))
-
-    try:
-        for billing in one.connection.lines(customers, moment):
-            missing.discard(billing.customer_id)
-            if billing.state is not State.KNOWN:
-                _note(desk, name, billing.customer_id, billing.code or "unavailable", billing.reason)
-            take(billing)
-    except VendorError as error:
-        for customer_id in sorted(missing):
-            take(Billing(customer_id, State.UNKNOWN, code=error.code, reason=str(error)))
-            _note(desk, name, customer_id, error.code, str(error))
-    tell(f"{name}: lines of {customers[0].name if len(customers) == 1 else f'{len(customers)} customers'}")
-
-
-def _book(
-    desk: _Desk, name: str, one: Opened, asks: Sequence[Ask], moment: Moment, tell: Callable[[str], None]
-) -> None:
-    missing = {ask.customer.id for ask in asks}
-
     def take(reading: Reading) -> None:
-        slim, kept = keep_reading(name, reading, subjects="none", salt="", names=False)
+        slim, kept = keep_reading(one.name, reading, subjects=evidence.subjects, salt=evidence.salt, names=names)
         with desk.lock:
-            desk.invoiced[name][reading.customer_id] = slim
+            desk.readings[one.name][reading.customer_id, reading.query] = slim
             desk.observations.append(kept)
 
+    _ask(
+        desk,
+        one.name,
+        {(ask.customer.id, query) for ask in asks for query in ask.queries},
+        lambda: one.connection.counts(asks, moment),
+        lambda reading: (reading.customer_id, reading.query),
+        lambda key, error: Reading(*key, State.UNKNOWN, code=error.code, reason=str(error)),
+        take,
+    )
+    tell(f"{one.name}: {_whom([ask.customer for ask in asks])}")
+
+
+def _lines(desk: _Desk, one: Opened, customers: Sequence[RemoteCustomer], moment: Moment, tell: Tell) -> None:
+    def take(billing: Billing) -> None:
+        with desk.lock:
+            desk.billings[one.name][billing.customer_id] = billing
+            desk.observations.append(keep_billing(one.name, billing))
+
+    _ask(
+        desk,
+        one.name,
+        {customer.id for customer in customers},
+        lambda: one.connection.lines(customers, moment),
+        lambda billing: billing.customer_id,
+        lambda id_, error: Billing(id_, State.UNKNOWN, code=error.code, reason=str(error)),
+        take,
+    )
+    tell(f"{one.name}: lines of {_whom(customers)}")
+
+
+def _booked(desk: _Desk, one: Opened, asks: Sequence[Ask], moment: Moment, tell: Tell) -> None:
+    def take(reading: Reading) -> None:
+        slim, kept = keep_reading(one.name, reading, subjects="none", salt="", names=False)
+        with desk.lock:
+            desk.invoiced[one.name][reading.customer_id] = slim
+            desk.observations.append(kept)
+
+    _ask(
+        desk,
+        one.name,
+        {ask.customer.id for ask in asks},
+        lambda: one.connection.booked(asks, moment),
+        lambda reading: reading.customer_id,
+        lambda id_, error: Reading(id_, INVOICED, State.UNKNOWN, code=error.code, reason=str(error)),
+        take,
+    )
+    tell(f"{one.name}: invoices of {_whom([ask.customer for ask in asks])}")
+
+
+def _whom(customers: Sequence[RemoteCustomer]) -> str:
+    return customers[0].name if len(customers) == 1 else f"{len(customers)} customers"
+
+
+def _ask(
+    desk: _Desk,
+    name: str,
+    missing: set[K],
+    read: Callable[[], Iterator[R]],
+    key: Callable[[R], K],
+    spoiled: Callable[[K, VendorError], R],
+    take: Callable[[R], None],
+) -> None:
+    """Takes every answer of one read; what was asked and not answered when it failed is spoiled, and nothing else."""
     try:
-        for reading in one.connection.booked(asks, moment):
-            missing.discard(reading.customer_id)
-            take(reading)
-    except VendorError as error:
-        for customer_id in sorted(missing):
-            take(Reading(customer_id, INVOICED, State.UNKNOWN, code=error.code, reason=str(error)))
-            _note(desk, name, customer_id, error.code, str(error))
-    tell(f"{name}: invoices")
+        for answer in read():
+            missing.discard(key(answer))
+            if answer.state is not State.KNOWN:
+                _note(desk, name, answer.customer_id, answer.code or "unavailable", answer.reason)
+            take(answer)
+        return
+    except VendorError as failure:
+        error = failure
+    except Exception as bug:  # a bulkhead: one connector's fault is not the end of the others
+        log.exception("connector_failed", connection=name)
+        error = VendorError("malformed", f"the connector failed on an answer ({type(bug).__name__}); see the log")
+    for one in sorted(missing):
+        answer = spoiled(one, error)
+        take(answer)
+        _note(desk, name, answer.customer_id, error.code, str(error))
 
 
 def _note(desk: _Desk, connection: str, customer_id: str, code: str, message: str) -> None:
@@ -236,16 +256,8 @@ def _note(desk: _Desk, connection: str, customer_id: str, code: str, message: st
         desk.errors.append(ReadError(connection, customer_id, code, message))
 
 
-def _billed_here(name: str, mappings: Mappings, resolution: Resolution) -> list[str]:
-    if not any(rule.bill is not None and rule.bill.connection == name for rule in mappings.rules):
-        return []
-    return _known_ids(name, resolution)
-
-
-def _invoiced_here(name: str, mappings: Mappings, resolution: Resolution) -> list[str]:
-    if not any(rule.invoiced is not None and rule.invoiced.connection == name for rule in mappings.rules):
-        return []
-    return _known_ids(name, resolution)
+def _is_asked(name: str, refs: Iterable[BillRef | InvoicedRef | None]) -> bool:
+    return any(ref is not None and ref.connection == name for ref in refs)
 
 
 def _known_ids(name: str, resolution: Resolution) -> list[str]:
@@ -270,7 +282,7 @@ def _unresolved(resolution: Resolution, failed: Mapping[str, ReadError]) -> Iter
                 yield ReadError(connection, customer, "gone" if one.state is State.GONE else "not_found", one.reason)
 
 
-def _teller(desk: _Desk, progress: Progress | None) -> Callable[[str], None]:
+def _teller(desk: _Desk, progress: Progress | None) -> Tell:
     def tell(what: str) -> None:
         with desk.lock:
             desk.done += 1
@@ -281,18 +293,13 @@ def _teller(desk: _Desk, progress: Progress | None) -> Callable[[str], None]:
     return tell
 
 
-class _pools:
+@contextmanager
+def _pools(opened: Mapping[str, Opened]) -> Iterator[Callable[..., Future[Any]]]:
     """One pool for each connection, so that a slow vendor does not take the threads of the others. Context variables
     (the cycle's log context) travel into the threads."""
-
-    def __init__(self, opened: Mapping[str, Opened]) -> None:
-        self._pools = {
-            name: ThreadPoolExecutor(max_workers=one.threads, thread_name_prefix=name) for name, one in opened.items()
-        }
-
-    def __enter__(self) -> Callable[..., Future[Any]]:
-        return lambda name, function, *args: self._pools[name].submit(contextvars.copy_context().run, function, *args)
-
-    def __exit__(self, *failure: object) -> None:
-        for pool in self._pools.values():
+    pools = {name: ThreadPoolExecutor(one.threads, thread_name_prefix=name) for name, one in opened.items()}
+    try:
+        yield lambda name, function, *args: pools[name].submit(contextvars.copy_context().run, function, *args)
+    finally:
+        for pool in pools.values():
             pool.shutdown(wait=True, cancel_futures=True)

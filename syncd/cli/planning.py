@@ -1,0 +1,248 @@
+"""`plan`, `apply`, `run`, `check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from syncd.cli.common import console, load_all, options, print_json, progress
+from syncd.cli.main import app
+from syncd.clock import make_clock
+from syncd.errors import Fault, UserFault, VendorError
+
+if TYPE_CHECKING:
+    from syncd.config import Config
+    from syncd.cycle import Cycle
+
+Context = typer.Context
+
+
+@app.command(
+    epilog="Examples: syncd plan | syncd plan --all | syncd plan --out november.json | syncd plan --json\n\n"
+    "Exit status: 0 nothing differs, 3 there is drift, 1 something could not be read or is blocked."
+)
+def plan(
+    context: Context,
+    out: Annotated[Path | None, typer.Option(help="Also write the plan, for `syncd apply`.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show the lines that are as they should be, too.")] = False,
+) -> int:
+    """Reads everything, posts nothing, shows the drift and what would be done."""
+    from syncd.core.shown import plan_json
+    from syncd.cycle import look
+    from syncd.ledger import Ledger
+
+    config, mappings, kinds = load_all(context)
+    clock = make_clock()
+    with (
+        Ledger.open(config.database, clock, folder=config.folder) as ledger,
+        progress(context, "Reading") as tell,
+    ):
+        made = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell)
+    shown = plan_json(made, "", config.house.zone)
+    if out is not None:
+        _write_new(out, json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+    if options(context).json:
+        print_json(shown)
+    else:
+        from syncd.cli.tables import print_plan
+
+        print_plan(console(), made, every_line=every)
+    return 1 if made.failing else 3 if made.drifting else 0
+
+
+@app.command(epilog="Example: syncd plan --out november.json; read it; syncd apply november.json")
+def apply(context: Context, file: Annotated[Path, typer.Argument(help="A file that `syncd plan --out` wrote.")]) -> int:
+    """Posts exactly that plan; refuses, and shows the difference, if the world or the files moved since."""
+    from syncd.core.rules import Mode
+    from syncd.core.shown import plan_json
+    from syncd.cycle import PlanMoved, run_cycle
+    from syncd.ledger import Ledger
+
+    planned = _read_plan(file)
+    config, mappings, kinds = load_all(context)
+    if config.house.ceiling is Mode.OBSERVE or (
+        config.house.mode is Mode.OBSERVE and not any(one.mode for one in mappings.customers)
+    ):
+        raise UserFault(
+            Fault("syncd apply", 'the mode is "observe", in which nothing is posted.', 'Set [syncd] mode = "post".')
+        )
+    clock = make_clock()
+    with Ledger.open(config.database, clock, folder=config.folder) as ledger:
+        ledger.claim("apply")
+        try:
+            with progress(context, "Applying") as tell:
+                done = run_cycle(
+                    config, mappings, kinds, ledger, clock, progress=tell, only=str(planned.get("checksum"))
+                )
+        except PlanMoved as moved:
+            now = plan_json(moved.plan, "", config.house.zone)
+            faults = [Fault(str(file), sentence) for sentence in differences(planned, now)]
+            mend = "Make a new plan, read it, apply that one."
+            raise UserFault(
+                [Fault(str(file), "the world or the files moved; nothing was posted.", mend), *faults]
+            ) from None
+    return _tell_cycle(context, config, done)
+
+
+@app.command(
+    epilog="Examples: syncd run | syncd run --once | SYNCD_MODE=observe syncd run --once\n\n"
+    "Exit status of --once: 0 done, 1 something failed or is blocked, 3 something waits for a person."
+)
+def run(
+    context: Context, once: Annotated[bool, typer.Option("--once", help="One full cycle, then end.")] = False
+) -> int:
+    """The daemon: the first cycle at once, ends with 0 on SIGTERM. With --once, one cycle."""
+    if not once:
+        from syncd.cli.common import config_path
+        from syncd.connect.registry import Kinds
+        from syncd.daemon import run_daemon
+
+        return run_daemon(config_path(context), Kinds(), make_clock(), debug=options(context).debug)
+    from syncd.cycle import run_cycle
+    from syncd.ledger import Ledger
+
+    config, mappings, kinds = load_all(context)
+    clock = make_clock()
+    with Ledger.open(config.database, clock, folder=config.folder) as ledger:
+        ledger.claim("run --once")
+        with progress(context, "Cycle") as tell:
+            done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell)
+    return _tell_cycle(context, config, done)
+
+
+@app.command(epilog="Examples: syncd check | syncd check --offline")
+def check(
+    context: Context,
+    offline: Annotated[bool, typer.Option(help="Only the files; sign in nowhere.")] = False,
+) -> int:
+    """Validates the files, signs in everywhere, resolves every customer, product and agreement: all faults at once."""
+    config, mappings, kinds = load_all(context, secrets=not offline)
+    out = console()
+    result: dict[str, Any] = {
+        "config": str(config.path), "customers": len(mappings.customers), "rules": len(mappings.rules),
+        "connections": [], "faults": [], "errors": [],
+    }  # fmt: skip
+    if not offline:
+        _check_online(context, config, mappings, kinds, result)
+    if options(context).json:
+        print_json(result)
+    else:
+        for one in result["connections"]:
+            good = "[green]signed in[/]" if one["ok"] else "[bold red]failed[/]   "
+            from rich.markup import escape
+
+            out.print(f"{good} {escape(one['name'])}: {escape(one['message'])}")
+            for warning in one["warnings"]:
+                out.print(f"          [yellow]note[/] {escape(warning)}")
+        for heading in ("faults", "errors"):
+            for sentence in result[heading]:
+                out.print(f"[bold red]{heading[:-1]}[/]     {escape(sentence)}")
+        wrong = len(result["faults"]) + len(result["errors"])
+        out.print(
+            f"{len(config.connections)} connections, {len(mappings.customers)} customers, {len(mappings.rules)} rules: "
+            + (f"{wrong} to mend." if wrong else "nothing to mend." if not offline else "the files are right.")
+        )
+    return 2 if result["faults"] else 1 if result["errors"] else 0
+
+
+def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, result: dict[str, Any]) -> None:
+    from syncd.core.policy import Action
+    from syncd.cycle import look
+    from syncd.cycle.connections import open_connections
+    from syncd.ledger import Ledger
+
+    clock = make_clock()
+    with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Checking") as tell:
+        with open_connections(config, kinds, clock, own_marker="sd-") as opened:
+            for number, (name, one) in enumerate(opened.items(), start=1):
+                tell(number, len(opened), f"signing in to {name}")
+                try:
+                    signed = one.connection.sign_in()
+                except VendorError as error:
+                    row = {"name": name, "ok": False, "message": str(error), "code": error.code, "warnings": []}
+                    result["errors"].append(f"{name}: {error}")
+                else:
+                    row = {"name": name, "ok": True, "message": signed.identity, "warnings": list(signed.warnings)}
+                result["connections"].append(row)
+        failing = {one["name"] for one in result["connections"] if not one["ok"]}
+        made = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell)
+    for error in made.errors:
+        if error.connection not in failing:
+            whom = f" / {error.customer}" if error.customer else ""
+            kind = "faults" if error.code == "not_found" and error.customer else "errors"
+            result[kind].append(f"{error.connection}{whom}: {error.message}")
+    told = " ".join(result["faults"] + result["errors"])
+    for line in made.lines:
+        reason = line.reason.split(": ", 1)[-1]
+        if line.action is Action.BLOCKED and reason not in told and line.connection not in failing:
+            result["faults"].append(f'{line.customer} / rule "{line.rule}": {line.reason}')
+
+
+def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
+    from syncd.core.shown import entry_json, plan_json
+
+    if options(context).json:
+        shown = plan_json(done.plan, done.id, config.house.zone)
+        print_json({**shown, "entries": [entry_json(entry) for entry in done.entries], "waiting": done.waiting})
+        return done.exit_status
+    from syncd.cli.tables import entries_table, print_plan
+
+    out = console()
+    print_plan(out, done.plan)
+    if done.entries:
+        out.print(entries_table(done.entries, title=f"Written down in cycle {done.id}"))
+    if done.waiting:
+        out.print(f"{done.waiting} changes wait for a person: syncd held")
+    if done.in_doubt:
+        out.print(
+            f"[bold red]{done.in_doubt} postings have an outcome that is not known yet[/]: syncd ledger --state unknown"
+        )
+    return done.exit_status
+
+
+def differences(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a plan file and the present plan say differently, line by line, at most twenty sentences."""
+    before = {line["id"]: line for line in planned.get("lines", []) if isinstance(line, dict) and "id" in line}
+    after = {line["id"]: line for line in now["lines"]}
+    found = []
+    for id_ in dict.fromkeys([*before, *after]):
+        one, other = before.get(id_), after.get(id_)
+        name = f"{(one or other or {}).get('customer')} / {(one or other or {}).get('rule')}"
+        if one is None or other is None:
+            found.append(f"{name}: " + ("is new" if one is None else "is gone"))
+            continue
+        moved = [
+            f"{field} was {one.get(field)}, is {other.get(field)}"
+            for field in ("bought", "used", "billed", "invoiced", "target", "action")
+            if one.get(field) != other.get(field)
+        ]
+        if moved:
+            found.append(f"{name}: " + ", ".join(moved))
+    return found[:20] or ["the mappings, the config or the plan file itself changed"]
+
+
+def _read_plan(file: Path) -> dict[str, Any]:
+    try:
+        planned = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserFault(
+            Fault(str(file), f"cannot be read ({error.strerror}).", "Make one: syncd plan --out FILE")
+        ) from None
+    except ValueError:
+        planned = None
+    if not isinstance(planned, dict) or not isinstance(planned.get("lines"), list) or "checksum" not in planned:
+        raise UserFault(Fault(str(file), "is not a plan.", "Make one: syncd plan --out FILE"))
+    return planned
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserFault(Fault(str(path), "exists already.", "Name another file; plans are not written over.")) from None
+    except OSError as error:
+        raise UserFault(Fault(str(path), f"cannot be written ({error.strerror}).")) from None

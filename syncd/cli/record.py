@@ -1,0 +1,161 @@
+"""`ledger`, `explain`, `backup`, `restore`: what was done, and the proof."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from syncd.cli.common import config_path, console, open_ledger, options, print_json
+from syncd.cli.main import app, ledger_app
+from syncd.errors import Fault, LedgerBroken, UserFault
+
+Context = typer.Context
+
+
+@ledger_app.callback(epilog="Examples: syncd ledger --customer Contoso --period 2026-11 | syncd ledger show ID")
+def ledger(
+    context: Context,
+    customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
+    period: Annotated[str | None, typer.Option(help="Only this period, like 2026-11.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only this state, like posted or held.")] = None,
+) -> int:
+    """What was posted."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from syncd.core.entries import EntryState
+    from syncd.core.shown import entry_json
+
+    if state is not None and state not in list(EntryState):
+        raise UserFault(Fault("--state", f"{state!r} is no state.", f"There are {', '.join(EntryState)}."))
+    with open_ledger(context) as (record, _, _):
+        found = record.entries(
+            states={EntryState(state)} if state else None, customer=customer, rule=rule, period=period
+        )
+    if options(context).json:
+        print_json({"entries": [entry_json(entry) for entry in found]})
+    elif found:
+        from syncd.cli.tables import entries_table
+
+        console().print(entries_table(found))
+    else:
+        typer.echo("The ledger has no such entry.")
+    return 0
+
+
+@ledger_app.command("show", epilog="Example: syncd ledger show k3f9a")
+def show(context: Context, entry_id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+    """One entry with its events and the exact request."""
+    return _explain_entry(context, entry_id)
+
+
+@ledger_app.command("verify", epilog="Exit status: 0 the record is whole, 4 it is broken.")
+def verify(context: Context) -> int:
+    """Recomputes the hash chain over all events and every entry from its events."""
+    with open_ledger(context) as (record, _, _):
+        problems = record.verify()
+        count, head = record.head()
+    if options(context).json:
+        print_json({"ok": not problems, "events": count, "head": head, "problems": problems})
+        return LedgerBroken.exit_status if problems else 0
+    if problems:
+        raise LedgerBroken("the record is broken:\n" + "\n".join(problems))
+    typer.echo(f"{count} events, unbroken; head {head}")
+    return 0
+
+
+@app.command(epilog='Examples: syncd explain k3f9a | syncd explain "Contoso Dental" "M365 Business Premium"')
+def explain(
+    context: Context,
+    what: Annotated[str, typer.Argument(help="An entry's or a plan line's id, or a customer's name.")],
+    rule: Annotated[str | None, typer.Argument(help="With a customer: the rule's name.")] = None,
+) -> int:
+    """The whole derivation of one number: counts with their subjects, the rule, what was sent, what came back."""
+    if rule is None:
+        return _explain_entry(context, what)
+    with open_ledger(context) as (record, _, _):
+        found = record.find_line(what, rule)
+        if not found:
+            raise UserFault(
+                Fault("syncd explain", f"no cycle has seen {what!r} under {rule!r}.", "Run one: syncd run --once")
+            )
+        lines = [json.loads(body) for body in found]
+        for line in lines:
+            _show(context, record, line, None, [])
+    return 0
+
+
+@app.command(epilog="Example: syncd backup /backups/syncd-2026-11-20.db")
+def backup(context: Context, file: Path) -> int:
+    """Copies the ledger, consistently, while the daemon runs; never over an existing file."""
+    from syncd.ledger.backup import backup as copy
+
+    with open_ledger(context) as (_, config, _):
+        copy(config.database, file, folder=config.folder)
+    typer.echo(f"The ledger is in {file}; its chain was verified there.")
+    return 0
+
+
+@app.command(epilog="Example: stop the daemon; syncd restore /backups/syncd-2026-11-20.db")
+def restore(context: Context, file: Path) -> int:
+    """Puts a backup in place of the ledger; refuses to lose newer entries."""
+    import os
+
+    from syncd.config import load_config
+    from syncd.connect.registry import Kinds
+    from syncd.ledger.backup import restore as put_back
+
+    config = load_config(config_path(context), Kinds(), os.environ, secrets=False)
+    put_back(file, config.database, folder=config.folder)
+    typer.echo("Restored. Run `syncd ledger verify`, then `syncd plan`, before the daemon posts again.")
+    return 0
+
+
+def _explain_entry(context: Context, id_: str) -> int:
+    from syncd.core.shown import entry_json
+
+    with open_ledger(context) as (record, _, _):
+        entry = record.entry(id_)
+        if entry is None:
+            body = record.line(id_)
+            if body is None:
+                raise UserFault(Fault(id_, "no entry and no line has this id.", "See: syncd ledger, syncd plan --json"))
+            _show(context, record, json.loads(body), None, [])
+            return 0
+        wire = entry.intent.wire
+        shown = {
+            **entry_json(entry),
+            "why": entry.intent.why,
+            "undo_of": entry.intent.undo_of or None,
+            "request": f"{wire.method} {wire.path} {wire.body.decode(errors='replace')}".strip(),
+        }
+        events = [
+            {
+                "at": event.at.isoformat(timespec="seconds"),
+                "state": str(event.to_state),
+                "note": str(event.data.get("note", "")),
+                "hash": event.hash,
+            }
+            for event in record.events(entry.id)
+        ]
+        _show(context, record, dict(entry.intent.derivation), shown, events)
+    return 0
+
+
+def _show(
+    context: Context, record: Any, line: dict[str, Any], entry: dict[str, Any] | None, events: list[dict[str, Any]]
+) -> None:
+    how = line.get("derivation", {})
+    digests = [part["subjects"] for part in [*how.get("counts", []), *how.get("bought", [])] if part.get("subjects")]
+    subjects = {digest: json.loads(body) for digest in digests if (body := record.blob(digest)) is not None}
+    rule = record.observation("", how.get("rule", ""), "rule")
+    if options(context).json:
+        as_stood = json.loads(rule.body) if rule else None
+        print_json({"line": line, "subjects": subjects, "rule": as_stood, "entry": entry, "events": events})
+        return
+    from syncd.cli.tables import explanation
+
+    console().print(explanation(line, subjects, entry, events))

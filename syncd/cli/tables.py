@@ -1,0 +1,231 @@
+"""Tables that people like to read: the drift, the ledger, one number explained."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from syncd.core.entries import Entry
+from syncd.core.plan import Plan, PlanLine
+from syncd.core.policy import Action
+from syncd.core.shown import money_text, quantity_text
+from syncd.model import State
+from syncd.money import ZERO, plain_money
+
+# Overbilling is told as loudly as leakage.
+FINDING_STYLE: Mapping[str, str] = {
+    "leakage": "bold yellow",
+    "overbilling": "bold magenta",
+    "unlicensed": "red",
+    "shelfware": "cyan",
+    "books gap": "bold blue",
+}
+ACTION_STYLE: Mapping[Action, str] = {
+    Action.POST: "bold green",
+    Action.HOLD: "bold yellow",
+    Action.BLOCKED: "bold red",
+    Action.SETTLE: "cyan",
+    Action.DEFER: "cyan",
+    Action.ALERT: "yellow",
+    Action.IGNORE: "dim",
+    Action.NONE: "dim",
+}
+_STATE_STYLE = {"posted": "green", "held": "yellow", "failed": "red", "unknown": "bold red", "planned": "cyan"}
+
+
+def clean(text: str) -> str:
+    """Text that somebody else wrote, without terminal escapes and without meaning for the table's markup."""
+    return escape("".join(char if char.isprintable() else " " for char in text))
+
+
+def drift_table(plan: Plan, *, every_line: bool = False) -> Table | None:
+    """The lines that differ (or all of them); None where there is nothing to show."""
+    lines = [line for line in plan.lines if every_line or line.action is not Action.NONE or line.findings]
+    if not lines:
+        return None
+    shows = {name: any(name in line.states for line in lines) for name in ("bought", "invoiced")}
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    table.add_column("Customer", no_wrap=True, max_width=28)
+    table.add_column("Rule", no_wrap=True, max_width=28)
+    for name in ("bought", "used", "billed", "invoiced"):
+        if shows.get(name, True):
+            table.add_column(name.capitalize(), justify="right", no_wrap=True)
+    table.add_column("Differs", justify="right", no_wrap=True)
+    table.add_column("A period", justify="right", no_wrap=True)
+    table.add_column("Finding", max_width=24)
+    table.add_column("What happens, and why", ratio=1, min_width=30)
+    for line in sorted(lines, key=_weight):
+        cells: list[RenderableType] = [clean(line.customer), clean(line.rule)]
+        cells += [_number(line, name) for name in ("bought", "used", "billed", "invoiced") if shows.get(name, True)]
+        cells += [_difference(line), _money(line), _findings(line), _verdict(line)]
+        table.add_row(*cells)
+    return table
+
+
+def _weight(line: PlanLine) -> tuple[int, Decimal, str, str]:
+    order = (Action.BLOCKED, Action.HOLD, Action.POST, Action.ALERT, Action.SETTLE, Action.DEFER)
+    rank = order.index(line.action) if line.action in order else len(order)
+    return rank, -abs(line.amount or ZERO), line.customer, line.rule
+
+
+def _number(line: PlanLine, name: str) -> RenderableType:
+    state = line.states.get(name)
+    if state is None:
+        return Text("·", style="dim")
+    if state is not State.KNOWN:
+        return Text(str(state), style="red")
+    return quantity_text(getattr(line, name)) or "?"
+
+
+def _difference(line: PlanLine) -> RenderableType:
+    if line.difference is None or line.difference == 0:
+        return Text("·", style="dim")
+    sign = "+" if line.difference > 0 else "−"
+    return Text(f"{sign}{quantity_text(abs(line.difference))}", style="bold")
+
+
+def _money(line: PlanLine) -> RenderableType:
+    if line.amount is None:
+        return Text("·", style="dim")
+    sign = "+" if line.amount > 0 else "−"
+    return f"{sign}{money_text(abs(line.amount), line.currency)} {line.currency}"
+
+
+def _findings(line: PlanLine) -> RenderableType:
+    text = Text()
+    for number, finding in enumerate(line.findings):
+        text.append(", " if number else "")
+        text.append(finding, style=FINDING_STYLE.get(finding, "bold"))
+    return text
+
+
+def _verdict(line: PlanLine) -> RenderableType:
+    text = Text(str(line.action), style=ACTION_STYLE[line.action])
+    text.append(f"  {''.join(char if char.isprintable() else ' ' for char in line.reason)}", style="")
+    return text
+
+
+def print_plan(out: Console, plan: Plan, *, every_line: bool = False) -> None:
+    """The whole plan for a person: the table, what nobody mapped, what could not be read, one closing line."""
+    if (table := drift_table(plan, every_line=every_line)) is not None:
+        out.print(table)
+        out.print()
+    for source, sentence in sorted(plan.suspects.items()):
+        out.print(f"[bold red]suspect[/]  {clean(source)}: {clean(sentence)}; nothing from it is posted")
+    for error in plan.errors:
+        whom = f" / {clean(error.customer)}" if error.customer else ""
+        out.print(
+            f"[bold red]unread[/]   {clean(error.connection)}{whom}: {clean(error.message)} [dim]({error.code})[/]"
+        )
+    for product in plan.unmapped_products:
+        out.print(
+            f"[yellow]unmapped[/] {clean(product.connection)}: {quantity_text(product.quantity)} × "
+            f"{clean(product.name)} [dim]({clean(product.id)})[/] is billed by no rule"
+        )
+    for customer in plan.unmapped_customers:
+        out.print(
+            f"[yellow]unmapped[/] {clean(customer.connection)}: customer {clean(customer.name)} "
+            f"[dim]({clean(customer.id)})[/] is in no mapping"
+        )
+    out.print(closing_line(plan))
+
+
+def closing_line(plan: Plan) -> str:
+    """One sentence: how many lines, what leaks, what is billed too much."""
+    fine = sum(1 for line in plan.lines if line.action is Action.NONE)
+    parts = [f"{len(plan.lines)} lines, {fine} as they should be"]
+    for finding, word in (("leakage", "leaking"), ("overbilling", "billed too much")):
+        hit = [line for line in plan.lines if finding in line.findings]
+        if hit:
+            sums: dict[str, Decimal] = defaultdict(Decimal)
+            for line in hit:
+                if line.amount is not None:
+                    sums[line.currency] += abs(line.amount)
+            money = " + ".join(f"{plain_money(amount, code)} {code}" for code, amount in sorted(sums.items()))
+            parts.append(f"{len(hit)} {word}" + (f" ({money} a period)" if money else ""))
+    for action, word in (
+        (Action.BLOCKED, "blocked"), (Action.HOLD, "held for a person"), (Action.POST, "to post"),
+        (Action.SETTLE, "settling"), (Action.DEFER, "deferred"),
+    ):  # fmt: skip
+        if count := sum(1 for line in plan.lines if line.action is action):
+            parts.append(f"{count} {word}")
+    return "; ".join(parts) + f". Mode {plan.mode}."
+
+
+def entries_table(entries: Iterable[Entry], *, title: str = "") -> Table:
+    """Ledger entries, oldest first."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, title=title or None)
+    for name in ("Id", "Customer", "Rule", "Operation", "Period"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("From → to", justify="right", no_wrap=True)
+    table.add_column("Money", justify="right", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Decided by", no_wrap=True)
+    table.add_column("Note", ratio=1)
+    for entry in entries:
+        intent = entry.intent
+        state = str(entry.state)
+        money = money_text(intent.amount, intent.currency)
+        table.add_row(
+            entry.id,
+            clean(intent.customer),
+            clean(intent.rule),
+            str(intent.operation).replace("_", " "),
+            intent.period,
+            f"{quantity_text(intent.before)} → {quantity_text(intent.to)}",
+            f"{money} {intent.currency}" if money else "·",
+            Text(state, style=_STATE_STYLE.get(state, "dim")),
+            clean((entry.decided_by or intent.decided_by).removeprefix("person:")),
+            clean(entry.note or intent.why),
+        )
+    return table
+
+
+def explanation(
+    line: Mapping[str, Any], subjects: Mapping[str, Sequence[Sequence[str]]], entry: Mapping[str, Any] | None,
+    events: Sequence[Mapping[str, Any]],
+) -> RenderableType:  # fmt: skip
+    """One number with its whole derivation."""
+    how = line.get("derivation", {})
+    out: list[RenderableType] = [
+        Text(f"{clean(line['customer'])} · {clean(line['rule'])} · {line['connection']}", style="bold"),
+        Text(""),
+    ]
+    for heading, parts in (("Counted", how.get("counts", [])), ("Bought", how.get("bought", []))):
+        for part in parts:
+            factor = f" × {part['factor']}" if part["factor"] != "1" else ""
+            note = f" ({part['note']})" if part.get("note") else ""
+            out.append(
+                Text(
+                    f"{heading}: {part['quantity']}{factor} × {part['name']} [{part['sku']}] in {part['connection']} "
+                    f"{part['customer_id']}, {part['query']}; read whole: {part['proof'] or 'yes'}{note}"
+                )
+            )
+            for subject in subjects.get(part.get("subjects", ""), ()):
+                out.append(Text(f"    {subject[1]}" + (f" · {subject[2]}" if subject[2] else ""), style="dim"))
+    out += [Text(f"  {step['text']}: {step['result']}") for step in how.get("steps", [])]
+    out.append(Text(f"Target {line['target']}, billed {line['billed']}: differs by {line['difference']}"))
+    if line["findings"]:
+        out.append(Text("Findings: " + ", ".join(line["findings"])))
+    out.append(Text(f"{line['action']}: {line['reason']}", style="bold"))
+    if entry is not None:
+        out += [
+            Text(""),
+            Text(f"Entry {entry['id']}: {entry['operation']} {entry['from']} → {entry['to']}", style="bold"),
+        ]
+        out.append(Text(f"  key {entry['key']}"))
+        out.append(Text(f"  request {entry['request']}"))
+        if entry.get("remote_id"):
+            out.append(Text(f"  record {entry['remote_id']} in {entry['connection']}"))
+        for event in events:
+            note = f": {event['note']}" if event.get("note") else ""
+            out.append(Text(f"  {event['at']}  {event['state']}{note}  {event['hash'][:12]}"))
+    return Group(*out)

@@ -1,0 +1,261 @@
+"""One cycle, readable as the specification: recover, read, plan, write down, post, settle.
+
+No decision is made here: `core` plans and judges, `posting` sends, the ledger remembers. A cycle in which nothing
+changed writes no entry and commits twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from syncd.clock import Clock
+from syncd.config import Config
+from syncd.connect.contract import Connector
+from syncd.core.entries import OPEN, Entry, EntryState, KnownCustomer, Past
+from syncd.core.evidence import canonical, keep_rule
+from syncd.core.intents import Writing, write_down
+from syncd.core.keys import mark_prefix
+from syncd.core.plan import Plan, make_plan, paid_total
+from syncd.core.policy import Action
+from syncd.core.resolve import ReadError
+from syncd.core.rules import Mappings
+from syncd.core.shown import derivation_json
+from syncd.cycle.connections import Opened, open_connections
+from syncd.cycle.posting import post_all, recover
+from syncd.cycle.reading import Evidence, Progress, Readings, read_world
+from syncd.ledger import Ledger
+from syncd.model import Moment, State
+from syncd.periods import local_date, month_of
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What one cycle saw and did. `entries`: those that ended, or began to wait, in this cycle."""
+
+    id: str
+    plan: Plan
+    entries: tuple[Entry, ...]
+    waiting: int
+    in_doubt: int
+    requests: int
+
+    @property
+    def failed(self) -> bool:
+        """A source or posting failed, or a line is blocked (INTERFACE 4: exit status 1)."""
+        return self.plan.failing or self.in_doubt > 0 or any(entry.state is EntryState.FAILED for entry in self.entries)
+
+    @property
+    def exit_status(self) -> int:
+        """1 where something failed, else 3 where something waits for a person, else 0."""
+        return 1 if self.failed else 3 if self.waiting else 0
+
+    def summary(self) -> dict[str, Any]:
+        """The canonical line of a cycle: counts only, no names."""
+        actions: dict[str, int] = defaultdict(int)
+        states: dict[str, int] = defaultdict(int)
+        for line in self.plan.lines:
+            actions[str(line.action)] += 1
+        for entry in self.entries:
+            states[str(entry.state)] += 1
+        return {
+            "mode": str(self.plan.mode),
+            "lines": len(self.plan.lines),
+            "actions": dict(sorted(actions.items())),
+            "entries": dict(sorted(states.items())),
+            "errors": len(self.plan.errors),
+            "unmapped": len(self.plan.unmapped_products) + len(self.plan.unmapped_customers),
+            "suspect": sorted(self.plan.suspects),
+            "waiting": self.waiting,
+            "in_doubt": self.in_doubt,
+            "requests": self.requests,
+            "checksum": self.plan.checksum,
+        }
+
+
+def moment_of(config: Config, now: datetime) -> Moment:
+    """The instant, the MSP's day and its own billing period."""
+    today = local_date(now, config.house.zone)
+    return Moment(now, today, month_of(today, config.house.period_anchor))
+
+
+def look(
+    config: Config,
+    mappings: Mappings,
+    kinds: Mapping[str, Connector],
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    counting: bool,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Plan:
+    """Reads everything and plans; posts nothing and writes nothing. This is `syncd plan`."""
+    past = ledger.past()
+    with open_connections(
+        config, kinds, clock, own_marker=mark_prefix(past.installation), stop=stop, waits=ledger.waits
+    ) as opened:
+        moment = moment_of(config, clock())
+        seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
+        return _plan(config, mappings, seen, past, moment, seen.errors, counting=counting)
+
+
+def run_cycle(
+    config: Config,
+    mappings: Mappings,
+    kinds: Mapping[str, Connector],
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    only: str = "",
+) -> Cycle:
+    """One full cycle. The ledger must be claimed. `only`: a plan's checksum; anything else posts nothing (`apply`).
+
+    Raises UserFault, LedgerBusy or LedgerBroken; what vendors do wrong is in the result.
+    """
+    now = clock()
+    cycle = ledger.begin_cycle(str(config.house.mode), now)
+    with structlog.contextvars.bound_contextvars(cycle=cycle):
+        with open_connections(
+            config,
+            kinds,
+            clock,
+            own_marker=mark_prefix(ledger.installation),
+            stop=stop,
+            waits=ledger.waits,
+            remember=ledger.remember_wait,
+        ) as opened:
+            troubles = recover(ledger, opened, now)
+            past = ledger.past()
+            moment = moment_of(config, now)
+            seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
+            plan = _plan(config, mappings, seen, past, moment, (*seen.errors, *troubles), counting=not only)
+            if only:
+                _must_be(plan, only)
+            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, applying=bool(only))
+            written = _write(ledger, cycle, writing)
+            posted, lost = post_all(ledger, opened, writing.sendable, stop=stop, progress=progress)
+            plan = replace(plan, errors=(*plan.errors, *lost))
+            requests = sum(one.requests() for one in opened.values())
+        ended = {entry.id: entry for entry in (*written, *posted)}
+        result = Cycle(
+            cycle,
+            plan,
+            tuple(ended.values()),
+            waiting=len(ledger.entries(states={EntryState.HELD})),
+            in_doubt=len(ledger.entries(states={EntryState.UNKNOWN})),
+            requests=requests,
+        )
+        _close(ledger, result, seen, past, mappings, opened, counting=not only)
+        log.info("cycle", **result.summary(), seconds=round((clock() - now).total_seconds(), 3))
+        return result
+
+
+class PlanMoved(Exception):
+    """The world or the files moved since the plan was made; `plan` is what they say now."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__("the world or the files moved since this plan was made")
+        self.plan = plan
+
+
+def _must_be(plan: Plan, checksum: str) -> None:
+    if plan.checksum != checksum:
+        raise PlanMoved(plan)
+
+
+def _plan(
+    config: Config,
+    mappings: Mappings,
+    seen: Readings,
+    past: Past,
+    moment: Moment,
+    errors: Iterable[ReadError],
+    *,
+    counting: bool,
+) -> Plan:
+    return make_plan(
+        mappings, config.house, seen.views, seen.resolution, past, moment, errors=errors, counting=counting
+    )
+
+
+def _evidence(config: Config, past: Past) -> Evidence:
+    return Evidence(config.evidence.subjects, past.installation)
+
+
+def _write(ledger: Ledger, cycle: str, writing: Writing) -> Sequence[Entry]:
+    """Intentions first: nothing leaves before this is durable. No commit where there is nothing to write."""
+    for entry, reason in writing.hold:
+        ledger.settle(entry, EntryState.HELD, note=reason)
+    if not writing.supersede and not writing.intents:
+        return ()
+    return ledger.write(cycle, writing.supersede, writing.intents)
+
+
+def _close(
+    ledger: Ledger,
+    cycle: Cycle,
+    seen: Readings,
+    past: Past,
+    mappings: Mappings,
+    opened: Mapping[str, Opened],
+    *,
+    counting: bool,
+) -> None:
+    plan = cycle.plan
+    sightings = {line.id: line.sighting for line in plan.lines if line.sighting is not None}
+    if not counting:
+        sightings = {line.id: past.sightings[line.id] for line in plan.lines if line.id in past.sightings}
+    failed = {error.connection for error in plan.errors if not error.customer}
+    ledger.end_cycle(
+        cycle.id,
+        cycle.summary(),
+        observations=(*seen.observations, *(keep_rule(rule) for rule in mappings.rules)),
+        sightings=sightings,
+        customers=known_customers(seen, past, plan),
+        lines={line.id: canonical(derivation_json(line)) for line in plan.lines},
+        fresh=[name for name in opened if name not in failed],
+    )
+
+
+def known_customers(seen: Readings, past: Past, plan: Plan) -> dict[str, Sequence[KnownCustomer]]:
+    """Who each connection showed, and what each customer came to where that can be believed.
+
+    Totals of a suspect source are not believed, except those of customers whose lines a person has brought into
+    agreement: that is how a true fall becomes the new normal.
+    """
+    agreed = {line.customer for line in plan.lines}
+    agreed -= {line.customer for line in plan.lines if line.action is not Action.NONE}
+    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (customer, connection), found in seen.resolution.items():
+        for one in found:
+            owners[connection, one.id].add(customer)
+    result: dict[str, Sequence[KnownCustomer]] = {}
+    for connection, view in seen.views.items():
+        before = past.customers.get(connection, {})
+        totals: dict[str, dict[str, Any]] = defaultdict(dict)
+        for (customer_id, query), reading in view.readings.items():
+            believed = connection not in plan.suspects or owners[connection, customer_id] <= agreed
+            if reading.state is State.KNOWN and believed:
+                totals[customer_id][str(query)] = paid_total(reading.counts)
+        known = {
+            customer.id: KnownCustomer(
+                customer.id,
+                customer.name,
+                customer.identifiers,
+                {**(before[customer.id].totals if customer.id in before else {}), **totals[customer.id]},
+            )
+            for customer in view.customers or ()
+        }
+        result[connection] = [*known.values(), *(one for id_, one in before.items() if id_ not in known)]
+    return result

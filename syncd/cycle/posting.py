@@ -1,0 +1,193 @@
+"""Sends what the ledger wrote down, one at a time, and settles every outcome by looking (RELIABILITY, rules 1-9).
+
+    look -> claim -> send -> look -> settle
+
+Nothing here decides what should be posted. Every step that a process can die in is found again by `recover`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+import structlog
+
+from syncd.connect.contract import Delivery
+from syncd.core.entries import TERMINAL, Entry, EntryState
+from syncd.core.resolve import ReadError
+from syncd.cycle.connections import Opened
+from syncd.errors import VendorError
+from syncd.ledger import Ledger
+from syncd.model import Absent, Found, Moved, NotSent, Operation, Receipt, Refused, Sight, Unknown
+from syncd.money import plain
+
+log = structlog.get_logger()
+
+# Operations on an existing record: repeating looks at a value, not for a mark.
+ABSOLUTE = frozenset({Operation.SET_QUANTITY, Operation.END_LINE, Operation.CHANGE_PLAN})
+
+
+def recover(ledger: Ledger, opened: Mapping[str, Opened], now: datetime) -> list[ReadError]:
+    """Settles what an earlier process left in flight, by looking. Returns what could not be looked at.
+
+    A `sending` entry may have left, so it is `unknown`. An `unknown` one becomes `posted` when the change is there, and
+    is `planned` again only when two looks agree that it is not, after the time in which a lost request may still land.
+    """
+    errors = []
+    for entry in ledger.entries(states={EntryState.SENDING}):
+        ledger.settle(entry, EntryState.UNKNOWN, note="the process ended while this was being sent")
+    for entry in ledger.entries(states={EntryState.UNKNOWN}):
+        one = opened.get(entry.intent.connection)
+        if one is None:
+            reason = (
+                f"connection {entry.intent.connection!r} is no longer configured, so its outcome cannot be looked up"
+            )
+            errors.append(ReadError(entry.intent.connection, entry.intent.customer, "unsupported", reason))
+            continue
+        try:
+            probe(ledger, one, entry, now)
+        except VendorError as error:
+            errors.append(ReadError(one.name, entry.intent.customer, error.code, str(error)))
+    return errors
+
+
+def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime) -> Entry:
+    """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
+    sight = one.connection.find(entry.intent.posting)
+    match sight:
+        case Found(remote_id=remote_id):
+            return _settle(ledger, entry, EntryState.POSTED, "found when looking", remote_id or entry.remote_id)
+        case Absent() if entry.sent_at is not None and now - entry.sent_at < _delivery(one, entry).request_life:
+            return entry  # a lost request may still land: absent now is not absent
+        case Absent() if isinstance(one.connection.find(entry.intent.posting), Absent):
+            return _settle(ledger, entry, EntryState.PLANNED, "two looks agree that it never arrived")
+        case _:
+            return entry
+
+
+def post_all(
+    ledger: Ledger,
+    opened: Mapping[str, Opened],
+    sendable: Collection[str],
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> tuple[list[Entry], list[ReadError]]:
+    """Posts every planned entry whose key may leave. Returns them as they ended, and what could not be looked at.
+
+    Between two postings the stop flag is looked at; what was not begun stays planned.
+    """
+    done: list[Entry] = []
+    errors: list[ReadError] = []
+    planned = [entry for entry in ledger.entries(states={EntryState.PLANNED}) if entry.intent.key in sendable]
+    for number, entry in enumerate(planned, start=1):
+        if stop is not None and stop.is_set():
+            break
+        one = opened.get(entry.intent.connection)
+        if one is None:
+            continue
+        try:
+            ended = _post(ledger, one, entry)
+        except VendorError as error:
+            errors.append(ReadError(one.name, entry.intent.customer, error.code, str(error)))
+            continue
+        if ended is not None:
+            done.append(ended)
+        if progress:
+            progress(number, len(planned), f"{entry.intent.connection}: {entry.intent.customer}")
+    return done, errors
+
+
+def _post(ledger: Ledger, one: Opened, entry: Entry) -> Entry | None:
+    """One entry from planned to its end; None where it is not its turn. Raises VendorError before anything left."""
+    intent = entry.intent
+    if intent.follows:
+        leader = ledger.by_key(intent.follows)
+        if leader is None or (leader.state in TERMINAL and leader.state is not EntryState.POSTED):
+            return _settle(ledger, entry, EntryState.SUPERSEDED, "the change it belongs to was not posted")
+        if leader.state is not EntryState.POSTED:
+            return None
+    overtaken = _look_before(one, entry, one.connection.find(intent.posting))
+    if isinstance(overtaken, str):
+        return _settle(ledger, entry, EntryState.SUPERSEDED, overtaken)
+    claimed = ledger.sending(entry)
+    if claimed is None:
+        return None
+    if isinstance(overtaken, Found):  # an earlier send landed after all: there is nothing to send
+        return _settle(ledger, claimed, EntryState.POSTED, "its mark was already there", overtaken.remote_id)
+    answer = one.connection.send(intent.posting, intent.wire)
+    match answer:
+        case Receipt(remote_id=remote_id, echo=echo):
+            return _read_back(ledger, one, claimed, remote_id, echo)
+        case Refused(code=code, reason=reason):
+            return _settle(ledger, claimed, EntryState.FAILED, f"{reason} ({code})")
+        case NotSent(reason=reason):
+            return _settle(ledger, claimed, EntryState.PLANNED, f"not sent: {reason}")
+        case Unknown(reason=reason):
+            return _look_once(ledger, one, _settle(ledger, claimed, EntryState.UNKNOWN, reason))
+
+
+def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
+    """None where it may be sent; Found where its mark is there already; else why it is overtaken."""
+    match sight:
+        case Absent():
+            return None
+        case Moved(what=what):
+            return f"the record changed since it was planned: {what}"
+        case Found() if entry.intent.operation in ABSOLUTE and entry.attempts == 0:
+            return "somebody else made the same change meanwhile"
+        case Found():
+            return sight
+
+
+def _read_back(ledger: Ledger, one: Opened, entry: Entry, remote_id: str, echo: str) -> Entry:
+    """A success counts when the record shows it: vendors answer 200 and change nothing."""
+    try:
+        sight = one.connection.find(entry.intent.posting)
+    except VendorError as error:
+        note = f"answered as done, and the look afterwards failed: {error}"
+        return _settle(ledger, entry, EntryState.UNKNOWN, note, remote_id)
+    if isinstance(sight, Found):
+        return _settle(ledger, entry, EntryState.POSTED, echo, sight.remote_id or remote_id)
+    what = sight.what if isinstance(sight, Moved) else "the record is as it was before"
+    return _settle(ledger, entry, EntryState.UNKNOWN, f"answered as done, but {what}", remote_id)
+
+
+def _look_once(ledger: Ledger, one: Opened, entry: Entry) -> Entry:
+    """An answer was lost: one look at once, because the change is usually there. The rest is left to `recover`."""
+    try:
+        sight = one.connection.find(entry.intent.posting)
+    except VendorError:
+        return entry  # still unknown, and told as such
+    if isinstance(sight, Found):
+        return _settle(ledger, entry, EntryState.POSTED, "the answer was lost, the change is there", sight.remote_id)
+    return entry
+
+
+def _settle(ledger: Ledger, entry: Entry, state: EntryState, note: str, remote_id: str = "") -> Entry:
+    ended = ledger.settle(entry, state, note=note, remote_id=remote_id)
+    intent = entry.intent
+    log.info(
+        "posting",
+        entry=entry.id,
+        customer=intent.customer,
+        rule=intent.rule,
+        connection=intent.connection,
+        operation=str(intent.operation),
+        before=plain(intent.before),
+        to=plain(intent.to),
+        state=str(state),
+        attempts=ended.attempts,
+        note=note,
+    )
+    return ended
+
+
+def _delivery(one: Opened, entry: Entry) -> Delivery:
+    return one.abilities.operations.get(entry.intent.operation, Delivery("D"))
+
+
+def in_doubt(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries whose outcome nobody knows yet."""
+    return [entry for entry in entries if entry.state is EntryState.UNKNOWN]
