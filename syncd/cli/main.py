@@ -33,6 +33,9 @@ ledger_app = typer.Typer(
 # Promised by INTERFACE and not delivered yet: said plainly, never as "no such command".
 NOT_YET = frozenset({"price", "whatif", "evidence", "report", "suggest", "rehearse", "worker"})
 
+# Wrong arguments. Typer exports no base class of these, and the click below it is its own since 0.2x.
+USAGE: type[BaseException] = typer.BadParameter.__mro__[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -86,8 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """One command, its exit status returned."""
-    import click
-
     from syncd.clock import fixed_now
 
     debug = "--debug" in arguments
@@ -99,14 +100,12 @@ def run(arguments: Sequence[str]) -> int:
             typer.echo(f"syncd: the clock is fixed at {instant.isoformat()} by SYNCD_NOW", err=True)
         _register()
         status = app(list(arguments), standalone_mode=False)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         typer.echo("syncd: stopped", err=True)
         return 130
-    except click.ClickException as error:
-        error.show()
+    except USAGE as error:
+        error.show()  # type: ignore[attr-defined]
         return 2
-    except KeyboardInterrupt:
-        return 130
     except SyncdError as error:
         if debug:
             raise

@@ -38,7 +38,7 @@ def sandbox(
         else:
             for kind, one in running.items():
                 typer.echo(f"# {kind} at {one.url}; its record: {one.url}/_sandbox/requests and /_sandbox/effects")
-                typer.echo(connection_toml(kind, one.url) + "\n")
+                typer.echo(connection_toml(kind, one.url, one.double.settings) + "\n")
             typer.echo("# Ctrl-C ends them.", err=True)
         threading.Event().wait()
     except KeyboardInterrupt:

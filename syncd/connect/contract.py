@@ -87,6 +87,7 @@ class Abilities:
     `per_customer`: reads can be split by customer and run side by side; else every read covers all at once.
     `bill_keys`: the selectors that `bill` needs here, `bill_options` those it may have.
     `keeps_quantity`: lines recur with a quantity; False for systems that only take one-off lines (the books).
+    `description_length`: characters that fit onto a line.
     """
 
     reads: frozenset[Number]
@@ -98,6 +99,7 @@ class Abilities:
     bill_keys: tuple[str, ...] = ()
     bill_options: tuple[str, ...] = ()
     keeps_quantity: bool = True
+    description_length: int = 250
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,8 +115,7 @@ def read_world(
             keeps_quantity=one.abilities.keeps_quantity,
             description_length=one.abilities.description_length,
             error=failed.get(name),
-            refusal=one.connection.refusal,
-            wire=one.connection.wire,
+            **({"refusal": one.connection.refusal, "wire": one.connection.wire} if one.abilities.operations else {}),
         )
         for name, one in opened.items()
     }

@@ -7,6 +7,7 @@ record, `GET effects` what was changed, `POST faults` plans a failure, `POST clo
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import socket
 import threading
@@ -59,6 +60,20 @@ class Fault:
         return True
 
 
+class Chaos:
+    """Strikes some requests at random, repeatably: what a vendor's bad day looks like."""
+
+    KINDS = ("drop_before", "500_before", "throttle", "unavailable", "drop_after", "500_after")
+
+    def __init__(self, dice: random.Random, rate: float = 0.02) -> None:
+        self._dice = dice
+        self._rate = rate
+
+    def strike(self) -> Fault | None:
+        """A fault for this request, or None."""
+        return Fault(self._dice.choice(self.KINDS)) if self._dice.random() < self._rate else None
+
+
 @dataclass(frozen=True)
 class Recorded:
     """One request as it came; header values that carry credentials are left out."""
@@ -104,6 +119,8 @@ class Double:
         self.requests: list[Recorded] = []
         self.effects: list[Effect] = []
         self.latency = 0.0
+        self.chaos: Chaos | None = None
+        self.settings: dict[str, str] = {}  # the keys of a connection that signs in here
         self._shift = 0.0
         self._now = now or (lambda: datetime.now(UTC))
         self._throttled = throttled or (lambda: Response("slow down", 429, headers={"Retry-After": "1"}))
@@ -195,7 +212,8 @@ class Double:
         if request.path.startswith("/_sandbox"):
             return None
         with self.lock:
-            return next((fault for fault in self.faults if fault.hits(request.method, request.path)), None)
+            planned = next((fault for fault in self.faults if fault.hits(request.method, request.path)), None)
+            return planned or (self.chaos.strike() if self.chaos else None)
 
     def _record(self, request: Request, status: int) -> None:
         if request.path.startswith("/_sandbox"):
