@@ -1,0 +1,59 @@
+"""The way in: find config.toml, read it and the mapping files, and give frozen types or every fault at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from syncd.config.build import draft_config
+from syncd.config.mapping_build import read_mappings
+from syncd.config.types import Config, ConnectionConfig, EvidenceConfig, Link, WebConfig
+from syncd.connect.contract import Connector
+from syncd.core.rules import Mappings
+from syncd.errors import Fault, UserFault
+
+__all__ = ["Config", "ConnectionConfig", "EvidenceConfig", "WebConfig"]
+__all__ += ["find_config", "load", "load_config", "load_mappings"]
+
+
+def find_config(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """`--config`, else `$SYNCD_CONFIG`, else ./config.toml. Raises UserFault where there is no such file."""
+    path = given or Path(environ.get("SYNCD_CONFIG") or "config.toml")
+    if not path.is_file():
+        what = "is no file." if path.exists() else "there is no such file."
+        raise UserFault(Fault(str(path), what, "Run `syncd init` to write one, or name yours with --config."))
+    return path
+
+
+def load_config(
+    path: Path, kinds: Mapping[str, Connector], environ: Mapping[str, str] = os.environ, *, secrets: bool = True
+) -> Config:
+    """The config alone. `secrets=False` does not look whether secrets can be read. Raises UserFault with all faults."""
+    draft, faults = draft_config(path, kinds, environ, secrets=secrets)
+    if draft.config is None:
+        raise UserFault(faults)
+    return draft.config
+
+
+def load_mappings(config: Config, kinds: Mapping[str, Connector]) -> Mappings:
+    """All mapping files of the config's folder, in the order of their names. Raises UserFault with all faults."""
+    links = {name: Link(name, one.kind, kinds[one.kind].abilities) for name, one in config.connections.items()}
+    mappings, faults = read_mappings(config.mappings_folder, config.folder, links)
+    if mappings is None:
+        raise UserFault(faults)
+    return mappings
+
+
+def load(
+    path: Path, kinds: Mapping[str, Connector], environ: Mapping[str, str] = os.environ, *, secrets: bool = True
+) -> tuple[Config, Mappings]:
+    """Config and mappings. Raises UserFault with the faults of both."""
+    draft, faults = draft_config(path, kinds, environ, secrets=secrets)
+    mappings = None
+    if draft.mappings_folder is not None:
+        mappings, found = read_mappings(draft.mappings_folder, path.absolute().parent, draft.links)
+        faults += found
+    if draft.config is None or mappings is None:
+        raise UserFault(faults)
+    return draft.config, mappings

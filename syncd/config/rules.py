@@ -1,0 +1,176 @@
+"""`[[rule]]`: from its table to the core's `Rule`, held against connections, populations, customers, its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from syncd.config.billing import bill_ref
+from syncd.config.digest import canonical, digest
+from syncd.config.faults import did_you_mean, nearest, salvage, shape
+from syncd.config.mapping_schema import RuleTable
+from syncd.config.price_schema import PRICE_MODELS
+from syncd.config.references import Layer, count_ref, find_link, invoiced_ref, population_layer
+from syncd.config.types import Links
+from syncd.config.values import NOT_AVAILABLE, quoted
+from syncd.core.counting import target
+from syncd.core.resolve import concerns
+from syncd.core.rules import CountRef, Customer, Direction, Example, Rounding, Rule, TrueUp
+from syncd.errors import Fault
+from syncd.money import plain
+
+# What a rule says beside its numbers: changing it leaves earlier decisions in force.
+_NOT_CONTENT = frozenset({"description", "examples", "place", "content"})
+_LATER_KEYS = ("price", "notify", "aggregate", "grace")
+_ARITHMETIC = frozenset({"included", "round", "to", "minimum", "maximum", "example"})
+_UNKNOWN = "?"
+_STAND_IN: Mapping[str, Any] = {"name": _UNKNOWN, "count": {"from": _UNKNOWN}}
+
+
+def rule_of(raw: Any, place: str, links: Links, populations: Mapping[str, Layer], faults: list[Fault]) -> Rule | None:
+    """The rule, with whatever is wrong with it added to the faults.
+
+    A rule whose shape is at fault is given as far as it can be understood, so that the rest of it is judged in the
+    same go; it never leaves this package. None where nothing can be understood.
+    """
+    table, found = shape(RuleTable, raw, place)
+    faults += found
+    if not isinstance(raw, dict):
+        return None
+    faults += _not_yet(raw, place)
+    lost: frozenset[str] = frozenset()
+    if table is None:
+        table, lost = salvage(RuleTable, raw, _STAND_IN)
+        lost |= _STAND_IN.keys() - raw.keys()
+    if table is None:
+        return None
+    layers = [Layer(f"{place} › where", table.where)]
+    layers += population_layer(table.population, f"{place} › population", populations, faults)
+    several = isinstance(raw.get("count"), list) and len(table.count) > 1
+    count: list[CountRef] = []
+    for position, one in enumerate(table.count, 1):
+        key = f"count[{position}]" if several else "count"
+        if "count" not in lost:
+            count.append(count_ref(one, key, place, links, layers, populations, faults))
+        elif one.connection != _UNKNOWN:
+            find_link(one.connection, f"{place} › {key}.from", links, faults)
+    bought = None
+    if table.bought and "bought" not in lost:
+        bought = count_ref(table.bought, "bought", place, links, (), populations, faults)
+    bill = None
+    if not lost & {"bill", "true_up", "create"}:
+        bill = bill_ref(table, place, links, faults)
+    if not lost & _ARITHMETIC:
+        faults += _contradictions(table, place)
+    rule = Rule(
+        name=table.name,
+        customers=table.customers,
+        count=tuple(count),
+        bill=bill,
+        bought=bought,
+        invoiced=invoiced_ref(table.invoiced, place, links, faults) if table.invoiced else None,
+        true_up=TrueUp(table.true_up),
+        increase=Direction(table.increase),
+        decrease=Direction(table.decrease),
+        tolerance=table.tolerance,
+        included=table.included,
+        minimum=table.minimum,
+        maximum=table.maximum,
+        rounding=Rounding(table.round),
+        to=table.to,
+        prorate=table.prorate == "daily",
+        create=table.create,
+        description=table.description,
+        examples=tuple(Example(one.count, one.target) for one in table.example),
+        place=place,
+    )
+    if not lost & _ARITHMETIC:
+        faults += _examples(rule)
+    return replace(rule, content=digest(canonical(rule, _NOT_CONTENT)))
+
+
+def _not_yet(raw: Mapping[str, Any], place: str) -> Iterator[Fault]:
+    """Keys whose feature this version does not have: validated, then refused, never passed over."""
+    if raw.get("true_up") == "usage":
+        yield Fault(f"{place} › true_up", f'"usage" {NOT_AVAILABLE}')
+    price = raw.get("price")
+    if isinstance(price, dict):
+        model = price.get("model")
+        if isinstance(model, str) and model in PRICE_MODELS:
+            yield from shape(PRICE_MODELS[model], price, f"{place} › price", ".")[1]
+        elif isinstance(model, str):
+            what = f"there is no price model {quoted(model)}."
+            yield Fault(f"{place} › price.model", what, did_you_mean(model, PRICE_MODELS))
+        else:
+            yield Fault(f"{place} › price.model", "is missing.", f"One of: {', '.join(PRICE_MODELS)}.")
+    for key in _LATER_KEYS:
+        if key in raw:
+            yield Fault(f"{place} › {key}", NOT_AVAILABLE)
+
+
+def _contradictions(table: RuleTable, place: str) -> Iterator[Fault]:
+    """Keys that are each right and wrong together."""
+    if table.minimum is not None and table.maximum is not None and table.minimum > table.maximum:
+        what = f"is {plain(table.minimum)}, above the maximum of {plain(table.maximum)}."
+        yield Fault(f"{place} › minimum", what)
+    if table.to != 1 and table.round == "none":
+        yield Fault(f"{place} › to", "does nothing without round.", 'Add round = "up".')
+
+
+def _examples(rule: Rule) -> Iterator[Fault]:
+    for example in rule.examples:
+        made = target(rule, example.count).target
+        if made != example.target:
+            what = f"count {plain(example.count)} gives target {plain(made)}, not {plain(example.target)}."
+            yield Fault(f"{rule.place} › example", what)
+
+
+def judge_customers(rules: Sequence[Rule], customers: Sequence[Customer], links: Links) -> Iterator[Fault]:
+    """Patterns that name nobody, and customers who are only a part of what a measure can tell."""
+    names = {customer.name.casefold(): customer.name for customer in customers}
+    tags = sorted({tag for customer in customers for tag in customer.tags})
+    parts = [customer for customer in customers if any(key.where for keys in customer.keys.values() for key in keys)]
+    for rule in rules:
+        for pattern in rule.customers:
+            yield from _names_nobody(pattern, f"{rule.place} › customers", names, tags)
+        for customer in parts:
+            if concerns(rule, customer):
+                for key, ref in _counted(rule):
+                    yield from _not_divisible(rule, key, ref, customer, links)
+
+
+def _names_nobody(pattern: str, at: str, names: Mapping[str, str], tags: Sequence[str]) -> Iterator[Fault]:
+    """A glob may match nobody yet; a plain name or tag that does is misspelt."""
+    wanted = pattern.removeprefix("!")
+    if wanted.casefold() in names or any(sign in wanted for sign in "*?["):
+        return
+    if wanted.startswith("tag:"):
+        tag = wanted.removeprefix("tag:")
+        if tag not in tags:
+            yield Fault(at, f"no customer has the tag {quoted(tag)}.", did_you_mean(tag, tags))
+        return
+    near = nearest(wanted, names.values())
+    yield Fault(at, f"no customer is called {quoted(wanted)}.", f"Did you mean {quoted(near)}?" if near else "")
+
+
+def _counted(rule: Rule) -> Iterator[tuple[str, CountRef]]:
+    for position, ref in enumerate(rule.count, 1):
+        yield (f"count[{position}]" if len(rule.count) > 1 else "count"), ref
+    if rule.bought is not None:
+        yield "bought", rule.bought
+
+
+def _not_divisible(rule: Rule, key: str, ref: CountRef, customer: Customer, links: Links) -> Iterator[Fault]:
+    """A measure that cannot be split would count the whole tenant for each of its parts."""
+    link = links.get(ref.connection)
+    measure = link.abilities.measures.get(ref.measure) if link and link.abilities else None
+    if link is None or measure is None:
+        return
+    for name in sorted({name for one in customer.keys.get(ref.connection, ()) for name, _ in one.where}):
+        if name not in measure.filters:
+            what = (
+                f"measure {quoted(ref.measure)} of {link.kind} cannot tell the part of customer "
+                f"{quoted(customer.name)}, which is its filter {quoted(name)}."
+            )
+            yield Fault(f"{rule.place} › {key}", what, "Take this customer out of the rule, or use another measure.")
