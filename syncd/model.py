@@ -162,7 +162,8 @@ class Agreement:
 class BilledLine:
     """A line that the billing system bills: a recurring quantity, or a dated one-time line.
 
-    Cancelled, disabled and ended lines are never given. `starts`/`ends`: first and last billed day; None is open.
+    Cancelled, disabled and ended lines are never given; a line that begins later is. `quantity` is in units, negative
+    for a credit that syncd made. `starts`/`ends`: first and last billed day; None is open.
     `once`: it begins and ends inside one period, so it is a charge and not a recurring quantity.
     `marker`: syncd's mark on the line, "" where a person made it. `version`: changes whenever the line changes.
     `changed_by`: who last wrote it, for "foreign edit" (a login or integration name, never shown with secrets).

@@ -54,7 +54,7 @@ def drift_table(plan: Plan, *, every_line: bool = False) -> Table | None:
     shows = {name: any(name in line.states for line in lines) for name in ("bought", "invoiced")}
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
     table.add_column("Customer", no_wrap=True, max_width=28)
-    table.add_column("Rule", no_wrap=True, max_width=28)
+    table.add_column("Rule", no_wrap=True, max_width=34)
     for name in ("bought", "used", "billed", "invoiced"):
         if shows.get(name, True):
             table.add_column(name.capitalize(), justify="right", no_wrap=True)

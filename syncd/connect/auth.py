@@ -38,7 +38,7 @@ class TokenAnswer(msgspec.Struct):
     """RFC 6749, 5.1: the fields used."""
 
     access_token: str
-    expires_in: Decimal | str = Decimal(3600)
+    expires_in: Decimal = Decimal(3600)  # msgspec takes a number or its text, as vendors send both
 
 
 class ClientCredentials(Auth):
@@ -102,10 +102,7 @@ class ClientCredentials(Auth):
                     )
                 self._pause(self._wait)
             answer = reply.parse(TokenAnswer)
-            try:
-                lifetime = float(Decimal(answer.expires_in))
-            except ArithmeticError:
-                lifetime = 0.0
+            lifetime = float(answer.expires_in)
             self._token = answer.access_token
             self._good_until = time.monotonic() + max(lifetime - EARLY, 0.0)
             return self._token

@@ -13,7 +13,14 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 T = TypeVar("T")
 
@@ -35,7 +42,7 @@ def reading(attempt: Callable[[], T], *, first_wait: float, pause: Callable[[flo
 
     Waits grow from `first_wait` seconds with jitter, up to 30 s; a wait that the vendor named is taken instead.
     """
-    grow = wait_exponential_jitter(initial=first_wait, max=max(30.0, first_wait), jitter=first_wait)
+    grow = wait_exponential(multiplier=first_wait, max=max(30.0, first_wait)) + wait_random(0, first_wait)
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

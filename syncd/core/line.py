@@ -204,9 +204,6 @@ def _judge(
     if history.posted and _lags(desk, history.posted, place, rule):
         reason = f"syncd wrote {plain(history.posted.to)} just now; the list does not show it yet"
         return replace(ruling, action=Action.SETTLE, reason=reason, effects=(), sighting=None)
-    if line is None and history.posted and rule.true_up is TrueUp.QUANTITY:
-        reason = f"syncd added line {history.posted.remote_id}, and it is no longer there; somebody removed it"
-        return replace(ruling, action=Action.HOLD, reason=reason, findings=(*findings, "foreign edit"), effects=())
     edited = _edited(site, history, found)
     if edited and desk.house.safety.foreign_edit == "accept" and history.posted and history.posted.to == wanted:
         return replace(ruling, action=Action.IGNORE, reason=f"{edited}; accepted", findings=(*findings, "foreign edit"))
@@ -286,7 +283,8 @@ def _lags(desk: Desk, posted: Settled, place: Place, rule: Rule) -> bool:
 def _edited(site: Site, history: LineHistory, found: Target) -> str:
     if site.rule.true_up is TrueUp.QUANTITY:
         if site.line is None:
-            return ""
+            added = history.posted if history.posted and history.posted.to > 0 else None
+            return f"syncd added line {added.remote_id}, and it is no longer there; somebody removed it" if added else ""
         return policy.edited_by_hand(site.line.quantity, history.posted, site.line.changed_by)
     shown = own_in(found, site.period)
     if history.posted is None or history.open is not None or shown == history.own_quantity:

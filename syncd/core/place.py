@@ -10,7 +10,7 @@ from decimal import Decimal
 from syncd.core.entries import Past
 from syncd.core.resolve import Resolution, Resolved, Target, View, find_target
 from syncd.core.rules import Customer, House, Rule, TrueUp
-from syncd.model import BilledLine, Billing, Moment, Product, State
+from syncd.model import Billing, Moment, Product, State
 from syncd.money import ZERO
 from syncd.periods import Period, month_of
 
@@ -76,14 +76,9 @@ def locate(desk: Desk, customer: Customer, rule: Rule) -> Place:
     return Place(State.KNOWN, billed, target, billing, resolved, period, target.problem, target.reason)
 
 
-def signed(line: BilledLine) -> Decimal:
-    """The units of a line; a credit shows its units at a negative price."""
-    return -line.quantity if line.unit_price is not None and line.unit_price < 0 else line.quantity
-
-
 def own_in(target: Target, period: Period) -> Decimal:
     """What syncd's dated lines of a period sum to, as the billing system shows them."""
-    return sum((signed(line) for line in target.own if _overlaps(line.starts, line.ends, period)), ZERO)
+    return sum((line.quantity for line in target.own if _overlaps(line.starts, line.ends, period)), ZERO)
 
 
 def _overlaps(starts: date | None, ends: date | None, period: Period) -> bool:

@@ -13,6 +13,7 @@ from syncd.clock import Clock
 from syncd.config import Config, ConnectionConfig
 from syncd.connect.contract import Abilities, Connection, Connector, Context
 from syncd.connect.settings import HttpSettings
+from syncd.core.rules import Mappings
 from syncd.model import Query
 
 if TYPE_CHECKING:
@@ -39,11 +40,16 @@ class Opened:
         """What its kind can do."""
         return self.connector.abilities
 
-    @property
-    def default_query(self) -> Query | None:
-        """What is asked of every customer, to find what nobody mapped; None where nothing is counted here."""
-        measure = self.abilities.default_measure
-        return Query(measure) if measure else None
+    def default_query(self, mappings: Mappings) -> Query | None:
+        """What is asked of every customer, to find what nobody mapped; None where nothing is counted here.
+
+        A billing system is a source only once a rule counts in it: its own devices or hours are no leak.
+        """
+        refs = [ref for rule in mappings.rules for ref in (*rule.count, *((rule.bought,) if rule.bought else ()))]
+        counted = any(ref.connection == self.name for ref in refs)
+        if not self.abilities.default_measure or ("billed" in self.abilities.reads and not counted):
+            return None
+        return Query(self.abilities.default_measure)
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def _read_back(ledger: Ledger, one: Opened, entry: Entry, remote_id: str, echo: 
         note = f"answered as done, and the look afterwards failed: {error}"
         return _settle(ledger, entry, EntryState.UNKNOWN, note, remote_id)
     if isinstance(sight, Found):
-        return _settle(ledger, entry, EntryState.POSTED, echo, sight.remote_id or remote_id)
+        return _settle(ledger, entry, EntryState.POSTED, "", sight.remote_id or remote_id, echo)
     what = sight.what if isinstance(sight, Moved) else "the record is as it was before"
     return _settle(ledger, entry, EntryState.UNKNOWN, f"answered as done, but {what}", remote_id)
 
@@ -165,8 +165,8 @@ def _look_once(ledger: Ledger, one: Opened, entry: Entry) -> Entry:
     return entry
 
 
-def _settle(ledger: Ledger, entry: Entry, state: EntryState, note: str, remote_id: str = "") -> Entry:
-    ended = ledger.settle(entry, state, note=note, remote_id=remote_id)
+def _settle(ledger: Ledger, entry: Entry, state: EntryState, note: str, remote_id: str = "", echo: str = "") -> Entry:
+    ended = ledger.settle(entry, state, note=note, remote_id=remote_id, data={"echo": echo} if echo else None)
     intent = entry.intent
     log.info(
         "posting",

@@ -84,7 +84,8 @@ def read_world(
         customers, products, failed = _lists(opened, submit)
         desk.errors += failed.values()
         resolution = resolve(mappings.customers, customers, past.customers, failed)
-        asks = wanted_queries(mappings, resolution, {name: one.default_query for name, one in opened.items()})
+        defaults = {name: one.default_query(mappings) for name, one in opened.items()}
+        asks = wanted_queries(mappings, resolution, defaults)
         jobs: list[Future[None]] = []
         tell = _teller(desk, progress)
 
@@ -110,7 +111,7 @@ def read_world(
             readings=desk.readings[name],
             invoiced=desk.invoiced[name],
             billings=desk.billings[name],
-            default_query=one.default_query,
+            default_query=defaults[name],
             operations=frozenset(one.abilities.operations),
             keeps_quantity=one.abilities.keeps_quantity,
             description_length=one.abilities.description_length,
