@@ -1,17 +1,26 @@
-"""The demo and the sandboxes: a small MSP on loopback, its doubles, a scratch folder with config and mappings."""
+"""The demo and the sandboxes: a small MSP on loopback, its doubles, a scratch folder, a story worth watching."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import random
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from syncd.clock import make_clock
 from syncd.sandbox.kit import Chaos, Double, Running, serve
 from syncd.sandbox.world import World, small_msp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.console import Console
+
+    from syncd.cycle import Cycle
 
 
 def start_doubles(
@@ -28,7 +37,7 @@ def start_doubles(
     from syncd.connect.registry import Kinds
 
     registry = Kinds()
-    world = world or small_msp(seed, customers)
+    world = world or small_msp(seed, customers, make_clock()().date())
     running: dict[str, Running] = {}
     for number, kind in enumerate(kinds):
         module, _, function = registry[kind].sandbox.partition(":")
@@ -41,9 +50,214 @@ def start_doubles(
     return running
 
 
-def connection_toml(kind: str, url: str, settings: dict[str, str], name: str = "") -> str:
+def connection_toml(kind: str, url: str, settings: Mapping[str, str], name: str = "") -> str:
     """The `[connections.…]` table that points at a double."""
     keys = {"kind": kind, **settings, "base_url": url, "token_url": url}
     width = max(map(len, keys))
     lines = [f'{key:<{width}} = "{value}"' for key, value in keys.items()]
     return "\n".join([f"[connections.{name or kind}]", *lines])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is told before a cycle, and what happens in the world just before it."""
+
+    told: str
+    happens: tuple[Callable[[Stage], None], ...] = ()
+
+
+class Stage:
+    """The doubles, and the hands that move them."""
+
+    def __init__(self, world: World, running: Mapping[str, Running]) -> None:
+        self.world = world
+        self.running = running
+
+    def turn(self, kind: str, control: str, **asked: Any) -> None:
+        """Uses a control of a double, as `POST /_sandbox/…` would."""
+        from werkzeug.test import Client
+
+        answer = Client(self.running[kind].double).post(f"/_sandbox/{control}", json=asked)
+        if answer.status_code != 200:
+            raise RuntimeError(f"the sandbox of {kind} refused {control}: {answer.text}")
+
+    def tenant(self, name: str) -> str:
+        """The tenant id of a company."""
+        return next(company.tenant_id for company in self.world.companies if company.name == name)
+
+    def breaks(self, name: str, fault: str) -> None:
+        """Something is wrong with a tenant; an empty fault mends it."""
+        self.turn("microsoft365", "tenant", tenant=self.tenant(name), fault=fault)
+
+    def seats(self, name: str, part: str, change: int) -> None:
+        """A customer gives seats to more people, or takes them away."""
+        asked = {"add": max(change, 0), "remove": max(-change, 0)}
+        self.turn("microsoft365", "people", tenant=self.tenant(name), sku=part, **asked)
+
+    def edits(self, name: str, quantity: int, by: str) -> None:
+        """Somebody changes the first addition of a customer in the PSA."""
+        number = next(company.number for company in self.world.companies if company.name == name)
+        self.turn(
+            "connectwise", "rival", agreement=1000 + number, addition=30000 + number * 100, quantity=quantity, by=by
+        )
+
+
+KOA = "Koa Property Management"
+STORY = (
+    Scene(
+        "Acme MSP has 12 customers. syncd reads their seats in Microsoft 365 and their additions in ConnectWise PSA, "
+        "customer by customer, and compares. Nothing is posted at first sight: a difference must be seen twice."
+    ),
+    Scene(
+        "The same differences again: now they count. What the rules allow is written down, posted and read back. "
+        "Dogwood's fall waits for a person, and Elm Street's Visio seats are billed by no rule."
+    ),
+    Scene("All else is billed as it is used; this cycle writes nothing."),
+    Scene("Hazel Home Care hires four people. Seen once…", (lambda stage: stage.seats("Hazel Home Care", "SPB", 4),)),
+    Scene("… seen twice, and posted."),
+    Scene(
+        "Koa Property Management withdraws its consent. Its lines are blocked and told; they are not zero seats, and "
+        "the others go on.",
+        (lambda stage: stage.breaks(KOA, "consent"),),
+    ),
+    Scene(
+        "Koa consents again. Meanwhile an RMM integration writes 24 over the 27 that syncd had posted for Alder "
+        "Dental: a foreign edit is held, never overwritten.",
+        (lambda stage: stage.breaks(KOA, ""), lambda stage: stage.edits("Alder Dental Group", 24, "RMM sync")),
+    ),
+    Scene(
+        "A bad day at the source: Microsoft answers, politely, that two large customers hold nothing at all. The "
+        "source fell too far, so nothing from it is posted.",
+        (
+            lambda stage: stage.seats("Ironwood Manufacturing", "ENTERPRISEPACK", -64),
+            lambda stage: stage.seats("Fir Logistics", "O365_BUSINESS_PREMIUM", -31),
+        ),
+    ),
+    Scene(
+        "The source is well again. Nobody was credited, nobody was billed twice.",
+        (
+            lambda stage: stage.seats("Ironwood Manufacturing", "ENTERPRISEPACK", 64),
+            lambda stage: stage.seats("Fir Logistics", "O365_BUSINESS_PREMIUM", 31),
+        ),
+    ),
+)
+ENDING = "The story is over; the daemon goes on. Look around: {look}"
+
+
+def run_demo(*, seconds: int = 0, every: int = 4) -> int:
+    """Plays the story until Ctrl-C, or for so many seconds. Everything lies in a scratch folder that is removed."""
+    from syncd.cli.common import console
+    from syncd.connect.registry import Kinds
+    from syncd.cycle import run_cycle
+    from syncd.daemon import run_daemon
+
+    out = console()
+    world = small_msp(today=make_clock()().date())
+    kinds = [kind for kind, connector in Kinds().items() if connector.sandbox]
+    with tempfile.TemporaryDirectory(prefix="syncd-demo-") as scratch:
+        folder = Path(scratch)
+        stage = Stage(world, start_doubles(kinds, world=world))
+        port = _free_port()
+        config = write_files(folder, stage, every=every, port=port)
+        teller = Teller(out, stage, folder, f"http://127.0.0.1:{port}")
+
+        def cycle(*args: Any, **options: Any) -> Cycle:
+            teller.before()
+            done = run_cycle(*args, **options)
+            teller.after(done)
+            return done
+
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        if seconds:
+            timer.start()
+        try:
+            with (folder / "daemon.log").open("w", encoding="utf-8") as log:
+                return run_daemon(config, Kinds(), make_clock(), log_to=log, run=cycle)
+        finally:
+            timer.cancel()
+            for one in stage.running.values():
+                one.stop()
+            out.print("[dim]The sandboxes are gone, and the scratch folder with them.[/]")
+
+
+def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
+    """config.toml and mappings of the demo's MSP; returns the config's path."""
+    names = {"connectwise": "cw", "microsoft365": "m365"}
+    tables = [
+        connection_toml(kind, one.url, one.double.settings, names.get(kind, kind))
+        for kind, one in stage.running.items()
+    ]
+    head = (
+        f'[syncd]\nevery = "{every}s"\ntimezone = "America/Chicago"\nmode = "post"\n\n'
+        f'[web]\nlisten = "127.0.0.1:{port}"\n'
+    )
+    config = folder / "config.toml"
+    config.write_text("\n\n".join([head, *tables]) + "\n", encoding="utf-8")
+    (folder / "mappings").mkdir()
+    customers = "\n".join(
+        f'[[customer]]\nname = "{company.name}"\nm365 = "{company.domain}"\ncw = "{company.identifier}"\n'
+        for company in stage.world.companies
+    )
+    rules = "\n".join(
+        f'[[rule]]\nname = "{sku.name}"\ncount = {{ from = "m365", sku = "{sku.part}", measure = "assigned" }}\n'
+        f'bill = {{ to = "cw", agreement = "Managed Services*", product = "{sku.product}" }}\ntrue_up = "quantity"\n'
+        for sku in stage.world.skus
+        if sku.product and sku.part != "VISIOCLIENT"
+    )
+    (folder / "mappings" / "msp.toml").write_text(f"{customers}\n{rules}", encoding="utf-8")
+    return config
+
+
+class Teller:
+    """Tells the story on the terminal: a sentence before a cycle, the drift after it where it changed."""
+
+    def __init__(self, out: Console, stage: Stage, folder: Path, url: str) -> None:
+        self._out = out
+        self._stage = stage
+        self._folder = folder
+        self._url = url
+        self._cycles = 0
+        self._shown = ""
+
+    def before(self) -> None:
+        """The next scene."""
+        self._cycles += 1
+        if self._cycles <= len(STORY):
+            scene = STORY[self._cycles - 1]
+            for happens in scene.happens:
+                happens(self._stage)
+            self._out.rule(f"[bold]Cycle {self._cycles}", style="dim")
+            self._out.print(f"[italic]{scene.told}")
+        elif self._cycles == len(STORY) + 1:
+            self._out.rule(style="dim")
+            self._out.print(f"[bold]{ENDING.format(look=self._url)}")
+            self._out.print(f"  export SYNCD_CONFIG={self._folder / 'config.toml'}")
+            self._out.print(
+                '  syncd held · syncd explain "Alder Dental Group" "Microsoft 365 Business Premium" · syncd plan'
+            )
+            self._out.print("  Ctrl-C ends all.")
+
+    def after(self, cycle: Cycle) -> None:
+        """The drift, where it is another than last time."""
+        from syncd.cli.tables import closing_line, entries_table, print_plan
+
+        posted = [entry for entry in cycle.entries if entry.settled_at is not None and entry.attempts]
+        if cycle.plan.checksum != self._shown or self._cycles <= len(STORY):
+            self._shown = cycle.plan.checksum
+            if cycle.plan.drifting or cycle.plan.errors:
+                print_plan(self._out, cycle.plan)
+            else:
+                self._out.print(closing_line(cycle.plan))
+        if posted:
+            self._out.print(entries_table(posted, title="Posted and read back"))
+        if cycle.waiting and self._cycles <= 2:
+            self._out.print(f"[dim]{cycle.waiting} waits for a person (syncd held). The dashboard: {self._url}[/]")
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

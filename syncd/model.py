@@ -102,8 +102,9 @@ class Count:
     """One customer's quantity of one SKU.
 
     `sku` is what mappings name; `aliases` are its other exact keys (a GUID, an id). `subjects` is who or what was
-    counted, None where the vendor gives only a number; `evidence` is the digest under which the ledger keeps them. `free`: a free or trial product, left out of "unmapped" and of
-    the source's total. `unit_cost` is what the MSP pays for one, in `currency`.
+    counted, None where the vendor gives only a number; `evidence` is the digest under which the ledger keeps them.
+    `free`: a free or trial product, left out of "unmapped" and of the source's total. `unit_cost` is what the MSP pays
+    for one, in `currency`.
     """
 
     sku: str

@@ -12,7 +12,7 @@ from syncd.clock import make_clock
 from syncd.errors import Fault, LedgerBusy, UserFault
 
 if TYPE_CHECKING:
-    from syncd.core.entries import Entry
+    from syncd.core.entries import Entry, Intent
 
 Context = typer.Context
 Ids = Annotated[list[str], typer.Argument(help="Ids as `syncd held` or `syncd ledger` show them.")]
@@ -92,7 +92,8 @@ def _new_entries(context: Context, ids: list[str], *, by: str, why: str) -> int:
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
         past, today = ledger.past(), moment_of(config, clock()).today
-        intents, faults = [], []
+        intents: list[Intent] = []
+        faults: list[Fault] = []
         with open_connections(config, kinds, clock, own_marker=mark_prefix(past.installation)) as opened:
             for id_ in ids:
                 try:

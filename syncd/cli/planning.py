@@ -15,6 +15,7 @@ from syncd.errors import Fault, UserFault, VendorError
 
 if TYPE_CHECKING:
     from syncd.config import Config
+    from syncd.core.plan import Plan
     from syncd.cycle import Cycle
 
 Context = typer.Context
@@ -70,13 +71,16 @@ def apply(context: Context, file: Annotated[Path, typer.Argument(help="A file th
             Fault("syncd apply", 'the mode is "observe", in which nothing is posted.', 'Set [syncd] mode = "post".')
         )
     clock = make_clock()
+
+    def agreed(plan: Plan) -> bool:
+        """The same plan, and a file that says of it what it says: its reader agreed to that."""
+        return plan.checksum == planned["checksum"] and not _moved(planned, plan_json(plan, "", config.house.zone))
+
     with Ledger.open(config.database, clock, folder=config.folder) as ledger:
         ledger.claim("apply")
         try:
             with progress(context, "Applying") as tell:
-                done = run_cycle(
-                    config, mappings, kinds, ledger, clock, progress=tell, only=str(planned.get("checksum"))
-                )
+                done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell, agreed=agreed)
         except PlanMoved as moved:
             now = plan_json(moved.plan, "", config.house.zone)
             faults = [Fault(str(file), sentence) for sentence in differences(planned, now)]
@@ -161,9 +165,9 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
                 tell(number, len(opened), f"signing in to {name}")
                 try:
                     signed = one.connection.sign_in()
-                except VendorError as error:
-                    row = {"name": name, "ok": False, "message": str(error), "code": error.code, "warnings": []}
-                    result["errors"].append(f"{name}: {error}")
+                except VendorError as failure:
+                    row = {"name": name, "ok": False, "message": str(failure), "code": failure.code, "warnings": []}
+                    result["errors"].append(f"{name}: {failure}")
                 else:
                     row = {"name": name, "ok": True, "message": signed.identity, "warnings": list(signed.warnings)}
                 result["connections"].append(row)
@@ -205,6 +209,13 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
 
 def differences(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What a plan file and the present plan say differently, line by line, at most twenty sentences."""
+    return _moved(planned, now)[:20] or ["the mappings, the config or the plan file itself changed"]
+
+
+_SAID = ("customer", "rule", "connection", "bought", "used", "billed", "invoiced", "target", "difference", "amount")
+
+
+def _moved(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
     before = {line["id"]: line for line in planned.get("lines", []) if isinstance(line, dict) and "id" in line}
     after = {line["id"]: line for line in now["lines"]}
     found = []
@@ -216,12 +227,12 @@ def differences(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
             continue
         moved = [
             f"{field} was {one.get(field)}, is {other.get(field)}"
-            for field in ("bought", "used", "billed", "invoiced", "target", "action")
+            for field in (*_SAID, "currency", "action")
             if one.get(field) != other.get(field)
         ]
         if moved:
             found.append(f"{name}: " + ", ".join(moved))
-    return found[:20] or ["the mappings, the config or the plan file itself changed"]
+    return found
 
 
 def _read_plan(file: Path) -> dict[str, Any]:

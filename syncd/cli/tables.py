@@ -41,13 +41,23 @@ ACTION_STYLE: Mapping[Action, str] = {
 _STATE_STYLE = {"posted": "green", "held": "yellow", "failed": "red", "unknown": "bold red", "planned": "cyan"}
 
 
+def printable(text: str) -> str:
+    """Text that somebody else wrote, without terminal escapes."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def clean(text: str) -> str:
-    """Text that somebody else wrote, without terminal escapes and without meaning for the table's markup."""
-    return escape("".join(char if char.isprintable() else " " for char in text))
+    """As `printable`, and without meaning for the table's markup."""
+    return escape(printable(text))
 
 
 def drift_table(plan: Plan, *, every_line: bool = False) -> Table | None:
-    """The lines that differ (or all of them); None where there is nothing to show."""
+    """The lines that differ (or all of them); None where there is nothing to show.
+
+    What could not be read is told once below the table, not again in each line that waits for it.
+    """
+    below = {error.message: "see below" for error in plan.errors}
+    below |= {sentence: f"{source} is suspect, see below" for source, sentence in plan.suspects.items()}
     lines = [line for line in plan.lines if every_line or line.action is not Action.NONE or line.findings]
     if not lines:
         return None
@@ -65,7 +75,7 @@ def drift_table(plan: Plan, *, every_line: bool = False) -> Table | None:
     for line in sorted(lines, key=_weight):
         cells: list[RenderableType] = [clean(line.customer), clean(line.rule)]
         cells += [_number(line, name) for name in ("bought", "used", "billed", "invoiced") if shows.get(name, True)]
-        cells += [_difference(line), _money(line), _findings(line), _verdict(line)]
+        cells += [_difference(line), _money(line), _findings(line), _verdict(line, below)]
         table.add_row(*cells)
     return table
 
@@ -107,9 +117,12 @@ def _findings(line: PlanLine) -> RenderableType:
     return text
 
 
-def _verdict(line: PlanLine) -> RenderableType:
+def _verdict(line: PlanLine, below: Mapping[str, str]) -> RenderableType:
     text = Text(str(line.action), style=ACTION_STYLE[line.action])
-    text.append(f"  {''.join(char if char.isprintable() else ' ' for char in line.reason)}", style="")
+    reason = line.reason
+    for sentence, short in below.items():
+        reason = reason.replace(sentence, short)
+    text.append(f"  {printable(reason)}")
     return text
 
 

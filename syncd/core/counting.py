@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
-from fnmatch import fnmatchcase
 
+from syncd.core.globs import covers
 from syncd.core.rules import CountRef, Rounding, Rule
 from syncd.model import Count
 from syncd.money import ZERO, plain
@@ -33,8 +33,7 @@ class Counted:
 
 def names(pattern: str, count: Count) -> bool:
     """Whether a mapping's `sku` names this count: its SKU or one of its other exact keys, or a glob over them."""
-    wanted = pattern.casefold()
-    return any(fnmatchcase(key.casefold(), wanted) for key in (count.sku, *count.aliases))
+    return any(covers(pattern, key) for key in (count.sku, *count.aliases))
 
 
 def matching(ref: CountRef, counts: Iterable[Count]) -> tuple[Count, ...]:

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from syncd.core import keys
-from syncd.core.entries import IN_FLIGHT, LineHistory, Past
+from syncd.core.entries import IN_FLIGHT, EntryState, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
 from syncd.model import Agreement, BilledLine, Operation, Posting, Product
@@ -101,9 +101,18 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
     return (change, replace(part, follows=True))
 
 
+def own_before(history: LineHistory) -> Decimal:
+    """What syncd's own lines of an identity sum to without the one that has not left yet: what is planned is sent as
+    it stands, or superseded by what is planned now, and does not count twice."""
+    waiting = history.open
+    if waiting is None or waiting.state is not EntryState.PLANNED:
+        return history.own_quantity
+    return history.own_quantity - (waiting.intent.to - waiting.intent.before)
+
+
 def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tuple[Effect, ...]:
     """Bring the sum of syncd's own lines of the period to `due`: a dated line for the increment, or a credit."""
-    own = past.lines.get(own_identity(site), _NOTHING).own_quantity
+    own = own_before(past.lines.get(own_identity(site), _NOTHING))
     if due == own:
         return ()
     prorated = site.rule.prorate
@@ -127,7 +136,7 @@ def _dated(
     site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool
 ) -> Effect:
     identity = own_identity(site)
-    own = past.lines.get(identity, _NOTHING).own_quantity
+    own = own_before(past.lines.get(identity, _NOTHING))
     operation = Operation.POST_LINE if units > 0 else Operation.POST_CREDIT
     days = Decimal((last - first).days + 1)
     share = days / site.period.days if prorated and units > 0 else Decimal(1)
@@ -156,19 +165,7 @@ def _effect(
     version: str = "",
     shown: Decimal | None = None,
 ) -> Effect:
-    history = past.lines.get(identity, _NOTHING)
-    period = str(site.period)
-    waiting = history.open
-    moved = (
-        waiting is not None
-        and waiting.state not in IN_FLIGHT
-        and (waiting.intent.before, waiting.intent.to)
-        != (
-            before,
-            to,
-        )
-    )  # it will be superseded, which makes it one more terminal entry
-    key = keys.key(past.installation, operation, identity, period, history.generation + int(moved))
+    key, period = _name(site, past, operation, identity, before, to)
     amount = amount if amount is not None else site.money(to - before)
     posting = Posting(
         operation=operation,
@@ -193,6 +190,22 @@ def _effect(
         options=options if options is not None else dict(site.rule.bill.options if site.rule.bill else {}),
     )
     return Effect(identity, posting, before, to, period, amount, site.currency if amount is not None else "")
+
+
+def _name(site: Site, past: Past, operation: Operation, identity: str, before: Decimal, to: Decimal) -> tuple[str, str]:
+    """(key, period) of a change. One that waits already keeps both, also over the end of the period; another one that
+    waits will be superseded, which makes it one more terminal entry."""
+    history = past.lines.get(identity, _NOTHING)
+    generation = history.generation
+    if history.open is not None and history.open.state not in IN_FLIGHT:
+        waiting = history.open.intent
+        if (waiting.operation, waiting.before, waiting.to) == (operation, before, to) and (
+            (waiting.customer, waiting.rule) == (site.customer, site.rule.name)
+        ):
+            return waiting.key, waiting.period
+        generation += 1
+    period = str(site.period)
+    return keys.key(past.installation, operation, identity, period, generation), period
 
 
 def choose_agreement(target: Target, line: BilledLine | None) -> tuple[Agreement | None, str]:

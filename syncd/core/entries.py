@@ -134,7 +134,8 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class LineHistory:
     """What the ledger knows of one identity. `generation`: its terminal entries so far. `own_quantity`: the sum of
-    syncd's own lines under it, open entries counted as if posted (only dated lines have one)."""
+    syncd's own lines under it (only dated lines have one): what is planned or may have left counts as if posted, what
+    is held does not."""
 
     generation: int = 0
     open: Entry | None = None

@@ -13,17 +13,20 @@ from syncd.core.policy import Action
 from syncd.core.resolve import View
 from syncd.core.rules import Mode
 from syncd.core.shown import derivation_json
+from syncd.periods import parse_period
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
     """What one plan writes down. `supersede`: (entry id, reason); `hold`: planned entries that a person must see first.
 
-    `sendable`: keys that may leave in this cycle, once they are planned.
+    `approve`: ids of held entries that a person lets leave by applying the plan that shows them. `sendable`: keys that
+    may leave in this cycle, once they are planned.
     """
 
     supersede: tuple[tuple[str, str], ...]
     hold: tuple[tuple[Entry, str], ...]
+    approve: tuple[str, ...]
     intents: tuple[Intent, ...]
     sendable: frozenset[str]
 
@@ -37,28 +40,32 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], 
     lines = {line.id: line for line in plan.lines}
     supersede: list[tuple[str, str]] = []
     hold: list[tuple[Entry, str]] = []
+    approve: list[str] = []
     intents: list[Intent] = []
     sendable: set[str] = set()
+    busy: set[str] = set()
     for line_id, entries in by_line.items():
+        line = lines.get(line_id)
+        fates = _fates(entries, line, plan)
+        wanted = {effect.posting.key for effect in line.effects} if line else set()
         for entry in entries:
-            line = lines.get(line_id)
-            verdict = _fate(entry, line)
-            if verdict == "supersede":
+            fate = fates[entry.id]
+            if fate == "supersede":
                 supersede.append((entry.id, _overtaken(line)))
-            elif verdict == "hold" and line is not None:
-                hold.append((entry, line.reason))
-            elif verdict == "send":
+            elif entry.intent.key not in wanted or entry.state in IN_FLIGHT or entry.intent.undo_of:
+                busy.add(entry.intent.identity)  # it stays, whatever the line wants now
+            if fate == "hold" and line is not None:
+                hold.append((entry, line.reason if line.action is Action.HOLD else _ASKED))
+            elif fate == "send":
+                sendable.add(entry.intent.key)
+            elif fate == "keep" and applying and line is not None and _applied(entry, line):
+                approve.append(entry.id)
                 sendable.add(entry.intent.key)
     for line in plan.lines:
         state = _state(line, applying)
         if state is None:
             continue
         known = {entry.intent.key for entry in by_line.get(line.id, ())}
-        busy = {
-            entry.intent.identity
-            for entry in by_line.get(line.id, ())
-            if entry.state in IN_FLIGHT or entry.intent.undo_of
-        }
         if busy & {effect.identity for effect in line.effects}:
             continue
         for intent in _intents(line, state, views[line.connection], "apply" if applying else "policy"):
@@ -66,7 +73,7 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], 
                 intents.append(intent)
                 if state is EntryState.PLANNED:
                     sendable.add(intent.key)
-    return Writing(tuple(supersede), tuple(hold), tuple(intents), frozenset(sendable))
+    return Writing(tuple(supersede), tuple(hold), tuple(approve), tuple(intents), frozenset(sendable))
 
 
 def _state(line: PlanLine, applying: bool) -> EntryState | None:
@@ -77,35 +84,63 @@ def _state(line: PlanLine, applying: bool) -> EntryState | None:
     return EntryState.PLANNED if line.action is Action.POST and may_post else EntryState.HELD
 
 
-def _fate(entry: Entry, line: PlanLine | None) -> str:
-    """What becomes of an open entry: "keep", "send", "hold" or "supersede"."""
+_ASKED = "the mode is propose now: every change waits for a person"
+
+
+def _fates(entries: Iterable[Entry], line: PlanLine | None, plan: Plan) -> dict[str, str]:
+    """What becomes of each open entry of a line; a follower does not outlive a leader that is superseded."""
+    entries = tuple(entries)
+    leaders = {entry.intent.key for entry in entries}
+    fates = {entry.id: _fate(entry, line, plan, leaders) for entry in entries}
+    ended = {entry.intent.key for entry in entries if fates[entry.id] == "supersede"}
+    for entry in entries:
+        if entry.intent.follows in ended and entry.state not in IN_FLIGHT:
+            fates[entry.id] = "supersede"
+    return fates
+
+
+def _fate(entry: Entry, line: PlanLine | None, plan: Plan, leaders: Collection[str]) -> str:
+    """What becomes of an open entry: "keep", "send", "hold" or "supersede". `leaders`: keys that are still open."""
     if entry.state in IN_FLIGHT:
         return "keep"
-    decided = entry.decided_by.startswith("person:")
-    if entry.intent.undo_of or _of_another_period(entry, line):
-        may_leave = line is None or line.mode is not Mode.OBSERVE
-        return "send" if entry.state is EntryState.PLANNED and may_leave else "keep"
+    mode = line.mode if line is not None else plan.mode
+    stands = "send" if entry.state is EntryState.PLANNED and mode is not Mode.OBSERVE else "keep"
+    if entry.intent.undo_of:
+        return stands
     if line is None:
         return "supersede"
+    if _of_an_earlier_period(entry, plan) or (entry.intent.follows and entry.intent.follows not in leaders):
+        return stands  # the line does not show what it is for: its period is over, or its leader has left already
     if entry.intent.key not in {effect.posting.key for effect in line.effects}:
-        return "keep" if line.action in (Action.BLOCKED, Action.DEFER) or line.difference is None else "supersede"
-    if line.mode is Mode.OBSERVE or entry.state is EntryState.HELD or line.action is Action.BLOCKED:
+        blind = not line.effects and line.action in (Action.DEFER, Action.SETTLE)
+        return "keep" if line.action is Action.BLOCKED or blind or line.difference is None else "supersede"
+    if line.action is Action.IGNORE:
+        return "supersede"
+    if stands == "keep" or line.action is Action.BLOCKED:
         return "keep"
-    if decided or line.action is Action.POST:
+    if entry.decided_by.startswith("person:"):
         return "send"
+    if line.action is Action.POST:
+        return "hold" if line.mode is Mode.PROPOSE and entry.decided_by == "policy" else "send"
     return "hold" if line.action is Action.HOLD else "keep"
 
 
-def _of_another_period(entry: Entry, line: PlanLine | None) -> bool:
+def _applied(entry: Entry, line: PlanLine) -> bool:
+    """Whether a held entry is what the applied plan posts: it waited only because of the mode."""
+    posts = line.action is Action.POST and line.mode is not Mode.OBSERVE and entry.state is EntryState.HELD
+    return posts and entry.intent.key in {effect.posting.key for effect in line.effects}
+
+
+def _of_an_earlier_period(entry: Entry, plan: Plan) -> bool:
     """A dated line keeps the period that it was planned in, however late it leaves."""
-    if not entry.intent.identity.startswith("lines:"):
-        return False
-    return line is None or (all(effect.period != entry.intent.period for effect in line.effects) and bool(line.effects))
+    return entry.intent.identity.startswith("lines:") and parse_period(entry.intent.period).last < plan.moment.today
 
 
 def _overtaken(line: PlanLine | None) -> str:
     if line is None:
         return "its customer or rule is no longer mapped"
+    if line.action is Action.IGNORE:
+        return f"no longer wanted: {line.reason}"
     return f"planned anew: {line.reason}" if line.difference else "no longer needed: the line is as it should be"
 
 

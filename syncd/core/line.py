@@ -16,6 +16,7 @@ from syncd.core.effects import (
     choose_agreement,
     describe,
     line_effects,
+    own_before,
     own_identity,
     quantity_effects,
 )
@@ -85,7 +86,7 @@ def draw_line(desk: Desk, customer: Customer, rule: Rule) -> dict[str, Any]:
         "effects": ruling.effects,
         "fingerprint": ruling.fingerprint,
         "sighting": ruling.sighting,
-        "derivation": _derivation(rule, used, bought, counted, place, ruling),
+        "derivation": _derivation(rule, used, bought, counted, place),
     }
 
 
@@ -98,7 +99,6 @@ class _Ruling:
     effects: tuple[Effect, ...] = ()
     fingerprint: str = ""
     sighting: Sighting | None = None
-    site: str = ""
 
 
 def _rule_on(
@@ -113,6 +113,8 @@ def _rule_on(
     """What differs, what would be done about it, and what policy says."""
     if counted is None:
         return _Ruling(Action.BLOCKED, f"used is {used.state}: {used.reason}")
+    if counted.target < 0:
+        return _Ruling(Action.BLOCKED, f"the count comes to {plain(counted.target)}: less than nothing is not billed")
     if place.problem:
         difference = counted.target - place.billed if place.billed is not None else None
         return _Ruling(Action.BLOCKED, place.reason, difference, (place.problem,))
@@ -127,10 +129,12 @@ def _rule_on(
             why = "no commitment is known" if bought is None else f"bought is {bought.state}: {bought.reason}"
             return _Ruling(Action.HOLD, f"decrease is term and {why}", wanted - place.billed)
         wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
-    difference = wanted - place.billed
     if policy.within_tolerance(rule, wanted, place.billed):
         return _settled_line(counted, place, until)
-    return _judge(desk, customer, rule, used, counted, place, wanted, difference)
+    ruling = _judge(desk, customer, rule, used, counted, place, wanted)
+    if until is None:
+        return ruling
+    return replace(ruling, reason=f"{ruling.reason}; {plain(wanted)} are committed until {until - DAY}")
 
 
 def _settled_line(counted: Counted, place: Place, until: date | None) -> _Ruling:
@@ -151,12 +155,13 @@ def _judge(
     counted: Counted,
     place: Place,
     wanted: Decimal,
-    difference: Decimal,
 ) -> _Ruling:
+    """`wanted` is what may be brought about: the target, or what a commitment leaves of it."""
     found, billed, period = place.target, place.billed, place.period
     assert found is not None  # a KNOWN place has been searched
     assert billed is not None
     assert period is not None
+    difference = counted.target - billed
     if rule.true_up is TrueUp.ALERT:
         return _Ruling(Action.ALERT, "the rule only reports", difference)
     findings = ("over maximum",) if counted.over_maximum else ()
@@ -177,26 +182,19 @@ def _judge(
         rule, customer.name, place.resolved.id if place.resolved else "", home(rule), agreement, found.product,
         line, period, agreement.currency or desk.house.currency, desk.moment.today,
     )  # fmt: skip
-    identity, effects, step, problem = _effects(desk, site, used, wanted, billed)
+    identity = _identity(site)
+    fingerprint = keys.fingerprint(identity, rule.content, wanted, billed)
+    sighting = _sighting(desk, site, wanted, fingerprint)
+    effects, step, problem = _effects(desk, site, used, wanted, billed, fresh=policy.is_fresh(sighting, period))
     if problem:
         return _Ruling(Action.ALERT, problem, difference, findings)
-    fingerprint = keys.fingerprint(identity, rule.content, wanted, billed)
-    sighting = _sighting(desk, rule, customer, fingerprint)
     history = desk.past.lines.get(identity, _NOTHING)
-    ruling = _Ruling(
-        Action.NONE,
-        "",
-        difference,
-        findings,
-        effects,
-        fingerprint,
-        sighting if desk.counting else None,
-        f"{site.connection}:{site.agreement.id}:{site.product.id}",
-    )
+    seen = sighting if desk.counting else None
+    ruling = _Ruling(Action.NONE, "", difference, findings, effects, fingerprint, seen)
     flying = [
         entry
-        for effect in effects
-        if (entry := desk.past.lines.get(effect.identity, _NOTHING).open) is not None and entry.state in IN_FLIGHT
+        for name in dict.fromkeys((identity, *(effect.identity for effect in effects)))
+        if (entry := desk.past.lines.get(name, _NOTHING).open) is not None and entry.state in IN_FLIGHT
     ]
     if flying:
         reason = f"the outcome of entry {flying[0].id} is not known yet ({flying[0].note or 'sent, no answer'})"
@@ -204,10 +202,14 @@ def _judge(
     if history.posted and _lags(desk, history.posted, place, rule):
         reason = f"syncd wrote {plain(history.posted.to)} just now; the list does not show it yet"
         return replace(ruling, action=Action.SETTLE, reason=reason, effects=(), sighting=None)
-    edited = _edited(site, history, found)
-    if edited and desk.house.safety.foreign_edit == "accept" and history.posted and history.posted.to == wanted:
+    written = _written(desk, site, history)
+    edited = _edited(site, history, written, found)
+    if edited and desk.house.safety.foreign_edit == "accept" and (not effects or (written and written.to == wanted)):
         return replace(ruling, action=Action.IGNORE, reason=f"{edited}; accepted", findings=(*findings, "foreign edit"))
-    sources = sorted({ref.connection for ref in rule.count})
+    rests_on = (*rule.count, *((rule.bought,) if rule.bought and rule.decrease is Direction.TERM else ()))
+    if difference > 0:
+        rests_on = rule.count
+    sources = sorted({ref.connection for ref in rests_on})
     suspect = "; ".join(desk.suspects[name] for name in sources if name in desk.suspects)
     verdict = policy.judge(
         policy.Case(
@@ -216,33 +218,45 @@ def _judge(
         ),
         desk.house.safety,
     )  # fmt: skip
+    if not effects and verdict.action in (Action.POST, Action.SETTLE, Action.DEFER):
+        verdict = Verdict(Action.HOLD, f"{edited or 'what syncd wrote is not what the list shows'}; mend it by hand")
     verdict = _refused(desk, site, place, effects, verdict)
     extra = (*(("foreign edit",) if edited else ()), *(("gone",) if used.state is State.GONE else ()))
     rival = (f"rival writer: {found.product.rival}",) if found.product.rival else ()
     return replace(ruling, action=verdict.action, reason=verdict.reason, findings=(*findings, *extra, *rival))
 
 
+def _identity(site: Site) -> str:
+    """What the rule changes for this customer, as the ledger names it."""
+    if site.rule.true_up is TrueUp.LINE:
+        return own_identity(site)
+    if site.line is not None:
+        return keys.recurring(site.connection, site.line.agreement_id, site.line.id)
+    return keys.added(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name)
+
+
 def _effects(
-    desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal
-) -> tuple[str, tuple[Effect, ...], tuple[Decimal, Decimal] | None, str]:
-    """(identity, effects, what percentages judge, why nothing can be done)."""
+    desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal, *, fresh: bool
+) -> tuple[tuple[Effect, ...], tuple[Decimal, Decimal] | None, str]:
+    """(effects, what percentages judge, why nothing can be done). `fresh`: not seen before this period."""
     limit = desk.views[site.connection].description_length
     if site.rule.true_up is TrueUp.LINE:
-        identity = own_identity(site)
-        own = desk.past.lines.get(identity, _NOTHING).own_quantity
+        own = own_before(desk.past.lines.get(own_identity(site), _NOTHING))
         recurring = site.line.quantity if site.line else ZERO
-        due = wanted - recurring
-        if due < 0:
+        due = max(wanted - recurring, ZERO)  # what syncd added is taken back before a person must lower the line
+        if wanted < recurring and own <= 0:
             text = f'the recurring line bills {plain(recurring)}, more than is due; true_up "line" only adds'
-            return identity, (), None, text
+            return (), None, text
+        previous = desk.past.lines.get(own_identity(site, _previous(site.period)), _NOTHING).own_quantity
+        if site.rule.increase is Direction.NEXT_PERIOD and fresh and own < previous < due:
+            due = previous  # as much as in the last period is no increase: only what goes beyond it waits
         text = _describe(site, used, due - own, own, due, limit)
-        previous = desk.past.lines.get(own_identity(site, _previous(site.period)))
-        step = (previous.own_quantity, due) if previous and previous.own_quantity > 0 else None
-        return identity, line_effects(site, desk.past, due, text), step, ""
+        step = (previous, due) if previous > 0 else None
+        return line_effects(site, desk.past, due, text), step, ""
     before = site.line.quantity if site.line else ZERO
     text = _describe(site, used, wanted - before, before, wanted, limit)
     effects = quantity_effects(site, desk.past, wanted, text)
-    return effects[0].identity, effects, (billed, wanted), ""
+    return effects, (billed, wanted), ""
 
 
 def _previous(period: Period) -> Period:
@@ -280,21 +294,40 @@ def _lags(desk: Desk, posted: Settled, place: Place, rule: Rule) -> bool:
     return place.billed == posted.before
 
 
-def _edited(site: Site, history: LineHistory, found: Target) -> str:
+def _written(desk: Desk, site: Site, history: LineHistory) -> Settled | None:
+    """What syncd last wrote there. A line that it added itself has its first quantity under another identity."""
+    if history.posted is not None or site.line is None or site.rule.true_up is not TrueUp.QUANTITY:
+        return history.posted
+    name = _identity(replace(site, line=None))
+    added = desk.past.lines.get(name, _NOTHING).posted
+    return added if added is not None and added.remote_id == site.line.id else None
+
+
+def _edited(site: Site, history: LineHistory, written: Settled | None, found: Target) -> str:
     if site.rule.true_up is TrueUp.QUANTITY:
         if site.line is None:
             added = history.posted if history.posted and history.posted.to > 0 else None
-            return f"syncd added line {added.remote_id}, and it is no longer there; somebody removed it" if added else ""
-        return policy.edited_by_hand(site.line.quantity, history.posted, site.line.changed_by)
+            return (
+                f"syncd added line {added.remote_id}, and it is no longer there; somebody removed it" if added else ""
+            )
+        return policy.edited_by_hand(site.line.quantity, written, site.line.changed_by)
     shown = own_in(found, site.period)
     if history.posted is None or history.open is not None or shown == history.own_quantity:
         return ""
     return f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(history.own_quantity)}"
 
 
-def _sighting(desk: Desk, rule: Rule, customer: Customer, fingerprint: str) -> Sighting | None:
-    """The sighting that counts: after this cycle, or, where this look does not count, the one before it."""
-    before = desk.past.sightings.get(keys.line_id(customer.name, rule.name, home(rule)))
+def _sighting(desk: Desk, site: Site, wanted: Decimal, fingerprint: str) -> Sighting | None:
+    """The sighting that counts: after this cycle, or, where this look does not count, the one before it.
+
+    Each period owes its own true-up lines; the difference that they make up for is the same one, so that it was seen
+    is not forgotten when a period ends.
+    """
+    before = desk.past.sightings.get(keys.line_id(site.customer, site.rule.name, home(site.rule)))
+    if site.rule.true_up is TrueUp.LINE:
+        recurring = site.line.quantity if site.line else ZERO
+        name = keys.dated(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name, "")
+        fingerprint = keys.fingerprint(name, site.rule.content, wanted, recurring)
     if desk.counting:
         return policy.sight(before, fingerprint, desk.moment.today, desk.house.safety.settle)
     return before if before is not None and before.fingerprint == fingerprint else None
@@ -328,7 +361,7 @@ def _worth(ruling: _Ruling, place: Place) -> tuple[Decimal | None, str]:
 
 
 def _derivation(
-    rule: Rule, used: Number, bought: Number | None, counted: Counted | None, place: Place, ruling: _Ruling
+    rule: Rule, used: Number, bought: Number | None, counted: Counted | None, place: Place
 ) -> dict[str, Any]:
     """How the line came about, as JSON without any time."""
 
@@ -352,5 +385,17 @@ def _derivation(
         "agreement": line.agreement_id if line else "",
         "line": line.id if line else "",
         "unit_price": plain(line.unit_price) if line and line.unit_price is not None else None,
-        "site": ruling.site,
+        "site": _site(rule, counted, place),
     }
+
+
+def _site(rule: Rule, counted: Counted | None, place: Place) -> str:
+    """Where the rule bills, also on a day on which nothing is to be done; "" where it cannot be told, or where it never
+    posts."""
+    found = place.target
+    if rule.true_up is TrueUp.ALERT or found is None or found.product is None:
+        return ""
+    if not found.lines and counted is not None and counted.target == 0:
+        return ""
+    at = {line.agreement_id for line in found.lines} or {agreement.id for agreement in found.agreements}
+    return f"{home(rule)}:{at.pop()}:{found.product.id}" if len(at) == 1 else ""

@@ -122,7 +122,7 @@ def make_plan(
     lines = tuple(_within_cycle_limits(_one_rule_a_line(drawn), house))
     products, customers = find_unmapped(mappings, views, resolution, moment)
     told = tuple(sorted(errors, key=lambda error: (error.connection, error.customer, error.code, error.message)))
-    return Plan(moment, house.mode, lines, customers, products, told, suspects, _checksum(lines, mappings, house))
+    return Plan(moment, house.own_mode, lines, customers, products, told, suspects, _checksum(lines, mappings, house))
 
 
 def suspect_sources(
@@ -221,6 +221,7 @@ def _checksum(lines: Iterable[PlanLine], mappings: Mappings, house: House) -> st
             *(effect.posting.key for effect in line.effects),
             *(plain(effect.to) for effect in line.effects),
             *(effect.posting.version for effect in line.effects),
+            *(plain(effect.amount) if effect.amount is not None else "-" for effect in line.effects),
         )
         for line in lines
     ]

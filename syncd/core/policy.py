@@ -90,12 +90,22 @@ def judge(case: Case, safety: Safety) -> Verdict:
         holds.insert(0, f"{word} is hold")
     if holds:
         return Verdict(Action.HOLD, "; ".join(holds))
-    if direction is Direction.NEXT_PERIOD and (case.sighting is None or case.sighting.since >= case.period.first):
+    if direction is Direction.NEXT_PERIOD and is_fresh(case.sighting, case.period) and not _repeats(case):
         return Verdict(Action.DEFER, f"{word} is next-period: not before {case.period.last + DAY}")
     times = case.sighting.times if case.sighting else 0
-    if times < safety.settle:
+    if times < safety.settle and safety.settle > 1:  # with 1, the cycle that posts is the one that sees it
         return Verdict(Action.SETTLE, f"seen in {times} of {safety.settle} cycles")
     return Verdict(Action.POST, f"{word} is {direction}")
+
+
+def is_fresh(sighting: Sighting | None, period: Period) -> bool:
+    """Whether a difference was not seen before this period."""
+    return sighting is None or sighting.since >= period.first
+
+
+def _repeats(case: Case) -> bool:
+    """A true-up that comes to no more than the last period's: it is owed anew, and nothing has increased."""
+    return case.difference > 0 and case.step is not None and case.step[1] <= case.step[0]
 
 
 def _already_decided(case: Case) -> Verdict | None:

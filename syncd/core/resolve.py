@@ -12,6 +12,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 
 from syncd.core.entries import KnownCustomer
+from syncd.core.globs import covers
 from syncd.core.rules import BillRef, Customer, Mappings, RemoteKey, Rule
 from syncd.model import (
     Agreement,
@@ -89,7 +90,7 @@ class Directory:
         """Ids of the first tier that matches: none, one, or several, which is an error of the mapping."""
         for tier, wanted in zip(self._tiers, (value, value.casefold(), value), strict=True):
             if found := tier.get(wanted):
-                return tuple(found)
+                return tuple(sorted(found))
         return ()
 
 
@@ -122,11 +123,22 @@ def resolve(
     for customer in customers:
         for connection, keys in customer.keys.items():
             if connection in listed:
-                result[customer.name, connection] = tuple(
+                resolved = (
                     _resolve(key, connection, present.get(connection), past.get(connection), errors.get(connection))
                     for key in keys
                 )
+                result[customer.name, connection] = tuple(_each_once(resolved))
     return result
+
+
+def _each_once(found: Iterable[Resolved]) -> Iterable[Resolved]:
+    """One tenant that is named twice (by its id and by its domain) is counted once."""
+    seen: set[tuple[str, Filters]] = set()
+    for one in found:
+        if one.id and (one.id, one.key.where) in seen:
+            continue
+        seen.add((one.id, one.key.where))
+        yield one
 
 
 def _resolve(
@@ -140,6 +152,10 @@ def _resolve(
         case (one,):
             return Resolved(key, State.KNOWN, one)
         case ():
+            if len(before) == 1 and before[0] in present.names:
+                now = present.names[before[0]]
+                why = f"{connection} calls {key.value!r} (id {before[0]}) {now!r} now; correct the mapping"
+                return Resolved(key, State.UNKNOWN, "", why)
             if len(before) == 1:
                 return Resolved(key, State.GONE, before[0], f"{key.value!r} is gone from {connection}")
             return Resolved(key, State.UNKNOWN, "", f"{connection} has no customer {key.value!r}")
@@ -153,19 +169,19 @@ def _resolve(
 
 
 def applies(rule: Rule, customer: Customer) -> bool:
-    """Whether a rule's `customers` patterns take this customer in: globs over names, `tag:…`, `!` takes away."""
-    taken = False
-    if rule.customers and rule.customers[0].startswith("!"):
-        taken = True  # only exceptions are named: everybody else is meant
-    for pattern in rule.customers:
-        wanted = pattern.removeprefix("!")
-        if wanted.startswith("tag:"):
-            hit = any(fnmatchcase(tag, wanted[4:]) for tag in customer.tags)
-        else:
-            hit = fnmatchcase(customer.name.casefold(), wanted.casefold())
-        if hit:
-            taken = not pattern.startswith("!")
-    return taken
+    """Whether a rule's `customers` patterns take this customer in: globs over names, `tag:…`, `!` takes away,
+    wherever it stands. Where only exceptions are named, everybody else is meant."""
+    wanted = [pattern for pattern in rule.customers if not pattern.startswith("!")]
+    unwanted = [pattern[1:] for pattern in rule.customers if pattern.startswith("!")]
+    if any(_means(pattern, customer) for pattern in unwanted):
+        return False
+    return any(_means(pattern, customer) for pattern in wanted) or (bool(unwanted) and not wanted)
+
+
+def _means(pattern: str, customer: Customer) -> bool:
+    if pattern.startswith("tag:"):
+        return any(fnmatchcase(tag, pattern[4:]) for tag in customer.tags)
+    return covers(pattern, customer.name)
 
 
 def concerns(rule: Rule, customer: Customer) -> bool:
@@ -179,14 +195,12 @@ def concerns(rule: Rule, customer: Customer) -> bool:
 
 
 def narrowed(query_where: Filters, key: RemoteKey) -> Filters:
-    """A rule's filters and those of the customer's own part of a tenant, together; both must pass."""
-    if not key.where:
-        return query_where
-    merged = dict(query_where)
-    for name, values in key.where:
-        own = merged.get(name)
-        merged[name] = values if own is None else tuple(value for value in own if value in values)
-    return tuple(sorted(merged.items()))
+    """A rule's filters and those of the customer's own part of a tenant; a unit must pass all of them.
+
+    A filter that both name stands there twice: only the connector knows what "both" means for it (a user is in two
+    groups, but in one domain; two lists of exclusions both exclude).
+    """
+    return tuple(sorted({*query_where, *key.where}))
 
 
 def wanted_queries(
@@ -238,14 +252,17 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
     if not named:
         return Target(problem="unknown product", reason=f"{bill.connection} has no product {wanted!r}")
     product = named[0]
-    pattern = bill.selectors.get("agreement", "*").casefold()
+    pattern = bill.selectors.get("agreement", "*")
     agreements = tuple(
         agreement
-        for agreement in billing.agreements
-        if any(fnmatchcase(name.casefold(), pattern) for name in (agreement.name, *agreement.labels))
+        for agreement in sorted(billing.agreements, key=lambda one: one.id)
+        if any(covers(pattern, name) for name in (agreement.name, *agreement.labels))
     )
     known = {agreement.id: agreement.name for agreement in agreements}
-    here = [line for line in billing.lines if line.agreement_id in known and line.product_id == product.id]
+    here = sorted(
+        (line for line in billing.lines if line.agreement_id in known and line.product_id == product.id),
+        key=lambda line: line.id,
+    )
     found = Target(
         product,
         agreements,
@@ -274,7 +291,7 @@ def _begins_later(line: BilledLine, today: date) -> bool:
 
 def find_products(wanted: str, products: Iterable[Product]) -> tuple[Product, ...]:
     """Products by identifier (ignoring case), else id, else exact name: none, one, or several."""
-    products = tuple(products)
+    products = sorted(products, key=lambda product: product.id)
     tiers: tuple[Callable[[Product], bool], ...] = (
         lambda product: product.identifier.casefold() == wanted.casefold(),
         lambda product: product.id == wanted,

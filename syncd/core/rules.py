@@ -24,6 +24,9 @@ class Mode(StrEnum):
     POST = "post"
 
 
+_ORDER = tuple(Mode)  # from the most careful to the least
+
+
 class TrueUp(StrEnum):
     """How the target is reached (INTERFACE 3.2)."""
 
@@ -201,5 +204,9 @@ class House:
 
     def mode_of(self, customer: Customer) -> Mode:
         """The customer's own mode, else the house's; never above the ceiling."""
-        order = list(Mode)
-        return min(customer.mode or self.mode, self.ceiling, key=order.index)
+        return min(customer.mode or self.mode, self.ceiling, key=_ORDER.index)
+
+    @property
+    def own_mode(self) -> Mode:
+        """The house's mode, not above the ceiling."""
+        return min(self.mode, self.ceiling, key=_ORDER.index)

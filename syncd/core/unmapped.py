@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from fnmatch import fnmatchcase
 
 from syncd.core.counting import names
+from syncd.core.globs import covers
 from syncd.core.resolve import Resolution, View, concerns
 from syncd.core.rules import Ignore, Mappings
 from syncd.model import Count, Moment, State
@@ -51,7 +51,7 @@ def find_unmapped(
             stranger = mapped_here and remote.active and not owners.get((connection, remote.id))
             if stranger and not _ignored(ignores, connection, None, keys):
                 strangers.append(Unmapped(connection, remote.id, remote.name))
-        for (customer_id, query), reading in view.readings.items():
+        for (customer_id, query), reading in sorted(view.readings.items(), key=lambda one: one[0][0]):
             if query != view.default_query or reading.state is not State.KNOWN:
                 continue
             people = owners.get((connection, customer_id), [])
@@ -73,9 +73,7 @@ def _ignored(ignores: Iterable[Ignore], connection: str, count: Count | None, cu
     for one in ignores:
         if one.connection != connection:
             continue
-        of_customer = not one.customers or any(
-            fnmatchcase(name.casefold(), pattern.casefold()) for name in customers for pattern in one.customers
-        )
+        of_customer = not one.customers or any(covers(pattern, name) for name in customers for pattern in one.customers)
         if count is None:
             if one.customers and not one.skus and of_customer:
                 return True

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -25,7 +25,7 @@ from syncd.core.keys import mark_prefix
 from syncd.core.plan import Plan, make_plan, paid_total
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
-from syncd.core.rules import Mappings
+from syncd.core.rules import Mappings, Mode
 from syncd.core.shown import derivation_json
 from syncd.cycle.connections import Opened, open_connections
 from syncd.cycle.posting import post_all, recover
@@ -35,6 +35,11 @@ from syncd.model import Moment, State
 from syncd.periods import local_date, month_of
 
 log = structlog.get_logger()
+
+# A clock that falls back further than this is not believed.
+JUMP = timedelta(hours=1)
+# Who approved what `syncd apply` posts: whoever applied the plan.
+APPLY = "apply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +122,18 @@ def run_cycle(
     *,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
-    only: str = "",
+    agreed: Callable[[Plan], bool] | None = None,
 ) -> Cycle:
-    """One full cycle. The ledger must be claimed. `only`: a plan's checksum; anything else posts nothing (`apply`).
+    """One full cycle. The ledger must be claimed.
 
-    Raises UserFault, LedgerBusy or LedgerBroken; what vendors do wrong is in the result.
+    `agreed` is for `apply`: whether the plan is the one that a person agreed to. That one is posted, also where the
+    mode is propose; any other raises PlanMoved and posts nothing. Raises UserFault, LedgerBusy or LedgerBroken; what
+    vendors do wrong is in the result.
     """
     now = clock()
+    doubts = _doubt(ledger, now)
+    if doubts:
+        config = replace(config, house=replace(config.house, ceiling=Mode.OBSERVE))
     cycle = ledger.begin_cycle(str(config.house.mode), now)
     with structlog.contextvars.bound_contextvars(cycle=cycle):
         with open_connections(
@@ -139,10 +149,11 @@ def run_cycle(
             past = ledger.past()
             moment = moment_of(config, now)
             seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
-            plan = _plan(config, mappings, seen, past, moment, (*seen.errors, *troubles), counting=not only)
-            if only:
-                _must_be(plan, only)
-            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, applying=bool(only))
+            errors = (*doubts, *seen.errors, *troubles)
+            plan = _plan(config, mappings, seen, past, moment, errors, counting=agreed is None)
+            if agreed is not None and not agreed(plan):
+                raise PlanMoved(plan)
+            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, applying=agreed is not None)
             written = _write(ledger, cycle, writing)
             posted, lost = post_all(ledger, opened, writing.sendable, stop=stop, progress=progress)
             plan = replace(plan, errors=(*plan.errors, *lost))
@@ -156,7 +167,7 @@ def run_cycle(
             in_doubt=len(ledger.entries(states={EntryState.UNKNOWN})),
             requests=requests,
         )
-        _close(ledger, result, seen, past, mappings, opened, counting=not only)
+        _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
         log.info("cycle", **result.summary(), seconds=round((clock() - now).total_seconds(), 3))
         return result
 
@@ -169,9 +180,16 @@ class PlanMoved(Exception):
         self.plan = plan
 
 
-def _must_be(plan: Plan, checksum: str) -> None:
-    if plan.checksum != checksum:
-        raise PlanMoved(plan)
+def _doubt(ledger: Ledger, now: datetime) -> tuple[ReadError, ...]:
+    """A clock that fell back says the wrong period: nothing is posted by it (RELIABILITY, "Time")."""
+    last = ledger.cycle()
+    if last is None or now >= last["as_of"] - JUMP:
+        return ()
+    sentence = (
+        f"the clock shows {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC, earlier than the last cycle "
+        f"({last['as_of']:%Y-%m-%d %H:%M} UTC); nothing is posted in this cycle. Check the machine's clock"
+    )
+    return (ReadError("syncd", "", "clock", sentence),)
 
 
 def _plan(
@@ -197,6 +215,8 @@ def _write(ledger: Ledger, cycle: str, writing: Writing) -> Sequence[Entry]:
     """Intentions first: nothing leaves before this is durable. No commit where there is nothing to write."""
     for entry, reason in writing.hold:
         ledger.settle(entry, EntryState.HELD, note=reason)
+    if writing.approve:
+        ledger.approve(writing.approve, by=APPLY)
     if not writing.supersede and not writing.intents:
         return ()
     return ledger.write(cycle, writing.supersede, writing.intents)

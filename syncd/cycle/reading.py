@@ -23,7 +23,7 @@ from syncd.core.evidence import keep_billing, keep_reading
 from syncd.core.resolve import ReadError, Resolution, View, resolve, wanted_queries
 from syncd.core.rules import BillRef, InvoicedRef, Mappings
 from syncd.cycle.connections import Opened
-from syncd.errors import VendorError
+from syncd.errors import UserFault, VendorError
 from syncd.model import Billing, Moment, Product, Query, Reading, RemoteCustomer, State
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def read_world(
             keeps_quantity=one.abilities.keeps_quantity,
             description_length=one.abilities.description_length,
             error=failed.get(name),
-            **({"refusal": one.connection.refusal, "wire": one.connection.wire} if one.abilities.operations else {}),
+            **_posting_functions(one),
         )
         for name, one in opened.items()
     }
@@ -242,6 +242,8 @@ def _ask(
         return
     except VendorError as failure:
         error = failure
+    except UserFault as fault:  # a secret that can no longer be read, say
+        error = VendorError("unauthorized", str(fault))
     except Exception as bug:  # a bulkhead: one connector's fault is not the end of the others
         log.exception("connector_failed", connection=name)
         error = VendorError("malformed", f"the connector failed on an answer ({type(bug).__name__}); see the log")
@@ -291,6 +293,13 @@ def _teller(desk: _Desk, progress: Progress | None) -> Tell:
             progress(done, max(desk.total, done), what)
 
     return tell
+
+
+def _posting_functions(one: Opened) -> dict[str, Any]:
+    """The pure functions of a connector that can post; one that only counts has none."""
+    if not one.abilities.operations:
+        return {}
+    return {"refusal": one.connection.refusal, "wire": one.connection.wire}
 
 
 @contextmanager

@@ -1,0 +1,12 @@
+"""The ledger: every intent, what was sent, what came of it, and what was read, durably and provably.
+
+`store` is the door; nothing else opens a transaction. Alembic is imported only where a ledger is made or migrated.
+"""
+
+from __future__ import annotations
+
+from syncd.ledger.backup import backup, restore
+from syncd.ledger.lookup import Event
+from syncd.ledger.store import Ledger
+
+__all__ = ["Event", "Ledger", "backup", "restore"]

@@ -1,0 +1,192 @@
+"""Reading entries: by id, by state and filters, and everything planning needs of the past. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, TextClause, case, func, select, true
+
+from syncd.core.entries import Closed, Entry, EntryState, LineHistory, Settled
+from syncd.errors import Fault, UserFault
+from syncd.ledger.codec import instant, number, parse
+from syncd.ledger.projection import entry_of
+from syncd.ledger.tables import IS_DATED, IS_OPEN, TERMINAL_STATES, entry, event
+from syncd.model import Operation
+from syncd.money import ZERO
+
+MIN_PREFIX = 4
+_ID = re.compile(r"[a-z2-7]+")
+# Lines that are there, or may be. What waits for a person is not decided, so it is not counted.
+_COUNTED = frozenset({EntryState.PLANNED, EntryState.SENDING, EntryState.UNKNOWN, EntryState.POSTED})
+Condition = ColumnElement[bool] | TextClause
+# SQLite allows 32,766 parameters in a statement since 3.32.
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One transition of an entry. `seq` is its place in the record; `data` holds what was said with it."""
+
+    seq: int
+    entry_id: str
+    at: datetime
+    from_state: EntryState | None
+    to_state: EntryState
+    data: dict[str, Any]
+    hash: str
+
+
+def entries(connection: Connection, *conditions: Condition, limit: int | None = None) -> list[Entry]:
+    """Oldest first. Raises LedgerBroken where one cannot be read."""
+    wanted = (
+        select(entry, event.c.data.label("first_event"))
+        .join_from(entry, event, event.c.seq == entry.c.seq)
+        .where(true(), *conditions)
+        .order_by(entry.c.seq)
+        .limit(limit)
+    )
+    return [entry_of(dict(row), row["first_event"]) for row in connection.execute(wanted).mappings()]
+
+
+def resolve(connection: Connection, wanted: str) -> str | None:
+    """The id that begins with `wanted`, None where there is none.
+
+    Raises UserFault where it is shorter than 4 characters, or where several begin so.
+    """
+    prefix = wanted.strip().lower()
+    if not _ID.fullmatch(prefix):
+        return None
+    place = f"entry {wanted}"
+    if len(prefix) < MIN_PREFIX:
+        raise UserFault(Fault(place, f"is too short to be sure: give at least {MIN_PREFIX} characters of its id."))
+    # A range instead of LIKE: the index serves it. "~" sorts after every character of an id.
+    found = connection.execute(
+        select(entry.c.id).where(entry.c.id >= prefix, entry.c.id < prefix + "~").order_by(entry.c.id).limit(4)
+    ).scalars()
+    ids = list(found)
+    if prefix in ids or len(ids) == 1:
+        return prefix if prefix in ids else ids[0]
+    if ids:
+        raise UserFault(Fault(place, f"could be any of {', '.join(ids)}{'…' if len(ids) == 4 else ''}. Write more."))
+    return None
+
+
+def events(connection: Connection, entry_id: str) -> list[Event]:
+    """All that happened to an entry, oldest first."""
+    found = connection.execute(select(event).where(event.c.entry_id == entry_id).order_by(event.c.seq))
+    return [
+        Event(
+            seq=row.seq,
+            entry_id=row.entry_id,
+            at=instant(row.at),
+            from_state=EntryState(row.from_state) if row.from_state else None,
+            to_state=EntryState(row.to_state),
+            data=parse(row.data, f"event {row.seq}"),
+            hash=row.hash,
+        )
+        for row in found
+    ]
+
+
+def chunks(values: Collection[str]) -> Iterator[Sequence[str]]:
+    """`values` in portions that fit into one statement."""
+    listed = list(values)
+    for start in range(0, len(listed), _CHUNK):
+        yield listed[start : start + _CHUNK]
+
+
+def own_quantities(connection: Connection, identities: Collection[str] | None = None) -> dict[str, Decimal]:
+    """The sum of syncd's own dated lines of each identity that has any, open entries counted as if posted.
+
+    Summed here and not by the database, which would sum text as binary floats.
+    """
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    # The state is looked at here, because SQLite would rather take the index over states and read every row.
+    wanted = select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED)
+    for only in _portions(identities):
+        for row in connection.execute(wanted.where(only)).mappings():
+            sums[row["identity"]] += counted(row)
+    return dict(sums)
+
+
+def counted(row: Mapping[str, Any]) -> Decimal:
+    """What an entry adds to the sum of syncd's own lines under its identity. Raises LedgerBroken."""
+    if row["state"] not in _COUNTED:
+        return ZERO
+    quantity = number(row["quantity"], f"an entry of {row['identity']}")
+    return -quantity if row["operation"] == Operation.POST_CREDIT else quantity
+
+
+def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
+    if identities is None:
+        yield true()
+    else:
+        yield from (entry.c.identity.in_(portion) for portion in chunks(identities))
+
+
+def histories(connection: Connection, identities: Collection[str] | None = None) -> dict[str, LineHistory]:
+    """What the ledger knows of each identity that has an entry; of all of them, or of those named."""
+    generations: dict[str, int] = {}
+    closed: dict[str, Closed] = {}
+    posted: dict[str, Settled] = {}
+    opened: dict[str, Entry] = {}
+    ended = case((entry.c.state.in_(TERMINAL_STATES), entry.c.seq))
+    for only in _portions(identities):
+        ends = (
+            select(
+                entry.c.identity,
+                func.count(ended).label("generation"),
+                func.max(ended).label("closed"),
+                func.max(case((entry.c.state == EntryState.POSTED.value, entry.c.seq))).label("posted"),
+            )
+            .where(only)
+            .group_by(entry.c.identity)  # over all states, so that one pass over an index answers it
+            .subquery()
+        )
+        columns = entry.c
+        newest = select(
+            ends.c.generation,
+            *(columns[name] for name in "identity id state fingerprint note decided_by undo_of".split()),
+        ).join_from(ends, entry, columns.seq == ends.c.closed)
+        for row in connection.execute(newest):
+            generations[row.identity] = row.generation
+            closed[row.identity] = Closed(
+                row.id, EntryState(row.state), row.fingerprint, row.note, row.decided_by, row.undo_of
+            )
+        written = select(
+            *(columns[name] for name in "identity id before after settled_at remote_id".split())
+        ).join_from(ends, entry, columns.seq == ends.c.posted)
+        for row in connection.execute(written):
+            posted[row.identity] = Settled(
+                row.id,
+                number(row.before, f"entry {row.id}"),
+                number(row.after, f"entry {row.id}"),
+                instant(row.settled_at),
+                row.remote_id,
+            )
+        opened |= {one.intent.identity: one for one in entries(connection, IS_OPEN, only)}
+    own = own_quantities(connection, identities)
+    return {
+        identity: LineHistory(
+            generation=generations.get(identity, 0),
+            open=opened.get(identity),
+            closed=closed.get(identity),
+            posted=posted.get(identity),
+            own_quantity=own.get(identity, ZERO),
+        )
+        for identity in {**generations, **opened}
+    }
+
+
+def matching(states: Collection[EntryState] | None, **columns: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for `entries`: the states, and the columns that are not None."""
+    conditions = [entry.c[name] == value for name, value in columns.items() if value is not None]
+    if states is not None:
+        conditions.append(entry.c.state.in_([state.value for state in states]))
+    return tuple(conditions)

@@ -1,0 +1,346 @@
+"""The ledger: what syncd intends, what it sent and what came of it. The only module that opens transactions.
+
+Any process may read, write intents and decide on held ones; only the one that claimed the ledger may send and settle.
+Every public method is one transaction at most, and none is ever open over a network call. Order comes from row
+numbers and hashes, never from the clock. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, exists, select, true, update
+
+from syncd.clock import Clock
+from syncd.core.entries import (
+    TRANSITIONS,
+    Entry,
+    EntryState,
+    Intent,
+    KnownCustomer,
+    Observation,
+    Past,
+    Sighting,
+)
+from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
+from syncd.ledger import cycles, engine, files, lookup, tables, verify
+from syncd.ledger.intents import decide, may_leave, put
+from syncd.ledger.lock import WriterLock
+from syncd.ledger.lookup import Event
+from syncd.ledger.pen import checked, pen
+from syncd.ledger.projection import SAID
+from syncd.ledger.tables import meta
+
+_log = structlog.get_logger()
+
+_NOT_POSTED = "nothing was posted"
+_OUTCOME = "the outcome is not recorded yet, and will be looked up at the vendor"
+# These two moves have doors of their own: a person's name, and the fencing token.
+_OWN_DOORS = frozenset({(EntryState.HELD, EntryState.PLANNED), (EntryState.PLANNED, EntryState.SENDING)})
+
+
+class Ledger:
+    """An open ledger; see `open`. Closing it gives up the claim."""
+
+    def __init__(self, path: Path, clock: Clock, *, create: bool, check: bool) -> None:
+        self.path = path
+        self._clock = clock
+        self._checked = check
+        self._engine = engine.open_file(path, clock, create=create, check=check)
+        self._turn = threading.RLock()  # SQLite has one writer; threads wait here instead of polling
+        self._lock: WriterLock | None = None
+        self._epoch: int | None = None
+        self._file = _file(path)
+        with self._read() as connection:
+            self.installation: str = connection.execute(select(meta.c.installation)).scalar_one()
+
+    @classmethod
+    def open(cls, url: str, clock: Clock, *, folder: Path, create: bool = True, check: bool = True) -> Ledger:
+        """Opens `sqlite:///…`, relative to `folder`; makes it first unless `create` is False.
+
+        `check=False` is for `ledger verify` alone: a broken ledger opens, but cannot be claimed. Raises UserFault
+        (no such ledger, another kind of database, a newer schema, a network file system), LedgerBusy, LedgerBroken,
+        SyncdError (unwritable).
+        """
+        return cls(files.locate(url, folder), clock, create=create, check=check)
+
+    def close(self) -> None:
+        """Gives up the claim and the file; may be called twice."""
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+        self._lock, self._epoch = None, None
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Transactions
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with engine.worded(self.path, "nothing was read"), engine.reading(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(
+        self, consequence: str = "nothing of this step was written", *, claimed: bool = False
+    ) -> Iterator[Connection]:
+        with self._turn, engine.worded(self.path, consequence), engine.writing(self._engine) as connection:
+            if _file(self.path) != self._file:
+                raise SyncdError(f"{self.path} was moved or replaced while syncd had it open: start syncd again.")
+            if claimed and self._epoch is None:
+                raise LedgerBusy(f"this process does not hold the ledger {self.path}, so it may not send.")
+            if self._epoch is not None and connection.execute(select(meta.c.epoch)).scalar_one() != self._epoch:
+                raise LedgerBusy(
+                    f"another syncd took over the ledger {self.path}: this one may not write to it any more. Stop it."
+                )
+            yield connection
+
+    # The single writer
+
+    def claim(self, role: str, wait: timedelta = timedelta(seconds=10)) -> None:
+        """Becomes the single writer until `close`. `role` is the command, for people ("run").
+
+        Raises LedgerBusy, naming the holder, where another one still is after `wait`.
+        """
+        if self._lock is not None:
+            return
+        if not self._checked:
+            engine.check_sound(self._engine, self.path)
+            self._checked = True
+        held = WriterLock(files.side(self.path, ".lock"), role, self._clock(), wait)
+        try:
+            with self._write() as connection:
+                connection.execute(update(meta).values(epoch=meta.c.epoch + 1))
+                epoch: int = connection.execute(select(meta.c.epoch)).scalar_one()
+        except BaseException:
+            held.release()
+            raise
+        self._lock, self._epoch = held, epoch
+
+    # Cycles
+
+    def begin_cycle(self, mode: str, as_of: datetime) -> str:
+        """A new cycle's id; `as_of` in the MSP's zone. Older cycles that never ended become aborted."""
+        with self._write() as connection:
+            return cycles.begin(connection, mode, as_of, self._clock())
+
+    def end_cycle(
+        self,
+        cycle: str,
+        summary: Mapping[str, Any],
+        observations: Sequence[Observation],
+        sightings: Mapping[str, Sighting],
+        customers: Mapping[str, Sequence[KnownCustomer]],
+        lines: Mapping[str, bytes],
+        fresh: Sequence[str],
+    ) -> None:
+        """Keeps what the cycle learnt, where it changed, in one transaction.
+
+        `sightings` replace all older ones; `lines`: plan line id -> canonical JSON with `customer` and `rule`;
+        `fresh`: the connections that were read well. Raises SyncdError where the cycle is unknown or ended before.
+        """
+        now = self._clock()
+        with self._write() as connection:
+            day = cycles.end(connection, cycle, summary, now)
+            seen = cycles.observe(connection, cycle, now, observations)
+            cycles.keep_sightings(connection, sightings)
+            cycles.keep_customers(connection, customers)
+            changed = cycles.keep_lines(connection, cycle, lines)
+            cycles.mark_fresh(connection, cycle, day, fresh)
+        _log.info("cycle_kept", cycle=cycle, observations=seen, lines=changed)
+
+    def cycle(self, id: str | None = None) -> dict[str, Any] | None:
+        """A cycle (id, state, mode, as_of, started_at, ended_at, summary); by default the newest that ended whole."""
+        with self._read() as connection:
+            return cycles.show(connection, id)
+
+    def line(self, line_id: str) -> bytes | None:
+        """The derivation of a plan line as it last was."""
+        with self._read() as connection:
+            return cycles.load_line(connection, line_id)
+
+    def find_line(self, customer: str, rule: str) -> list[bytes]:
+        """The derivations of all lines of a customer and rule."""
+        with self._read() as connection:
+            return cycles.find_line(connection, customer, rule)
+
+    def observation(self, connection: str, customer_id: str, what: str) -> Observation | None:
+        """What was last read; its `blobs` are empty, see `blob`."""
+        with self._read() as opened:
+            return cycles.load_observation(opened, connection, customer_id, what)
+
+    def blob(self, digest: str) -> bytes | None:
+        """Content by its SHA-256 in hexadecimal."""
+        with self._read() as connection:
+            return cycles.load_blob(connection, digest)
+
+    def remember_wait(self, connection: str, scope: str, until: datetime) -> None:
+        """A vendor asked not to be asked until then; survives a restart."""
+        with self._write() as opened:
+            cycles.remember_wait(opened, connection, scope, until, self._clock())
+
+    def waits(self, connection: str) -> dict[str, datetime]:
+        """Scope -> until when, without those that are over."""
+        with self._read() as opened:
+            return cycles.load_waits(opened, connection, self._clock())
+
+    # Entries
+
+    def past(self, identities: Collection[str] | None = None) -> Past:
+        """All that planning needs, as of one moment; `identities` limits the lines, None means all."""
+        with self._read() as connection:
+            return Past(
+                installation=self.installation,
+                lines=lookup.histories(connection, identities),
+                sightings=cycles.load_sightings(connection),
+                customers=cycles.load_customers(connection),
+            )
+
+    def write(self, cycle: str, supersede: Sequence[tuple[str, str]], intents: Sequence[Intent]) -> list[Entry]:
+        """Writes intents down durably; returns the entries of those that were.
+
+        `supersede`: ids of held or planned entries that these replace, each with the reason. Left out, and logged: an
+        intent whose identity has an open entry or whose replaced entry moved on, whose key exists, or whose `before`
+        is not what syncd's own dated lines sum to now; and all that are joined to such a one by `follows`.
+        """
+        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+            return put(held, cycle, supersede, intents)
+
+    def entries(
+        self,
+        *,
+        states: Collection[EntryState] | None = None,
+        customer: str | None = None,
+        rule: str | None = None,
+        period: str | None = None,
+        cycle: str | None = None,
+        limit: int | None = None,
+    ) -> list[Entry]:
+        """Oldest first; `limit` takes the oldest."""
+        conditions = lookup.matching(states, customer=customer, rule=rule, period=period, cycle=cycle)
+        with self._read() as connection:
+            return lookup.entries(connection, *conditions, limit=limit)
+
+    def entry(self, id: str) -> Entry | None:
+        """By id or by its first 4 or more characters. Raises UserFault where several begin so."""
+        with self._read() as connection:
+            found = lookup.resolve(connection, id)
+            return None if found is None else checked(connection, found).entry
+
+    def by_key(self, key: str) -> Entry | None:
+        """By the operation's name."""
+        with self._read() as connection:
+            found = lookup.entries(connection, tables.entry.c.key == key)
+            return found[0] if found else None
+
+    def events(self, entry_id: str) -> list[Event]:
+        """All that happened to an entry, oldest first."""
+        with self._read() as connection:
+            return lookup.events(connection, entry_id)
+
+    def sending(self, entry: Entry) -> Entry | None:
+        """Claims a planned entry for sending, durably; None where it is not planned any more, or what it follows is
+        not posted. Only what this returns may be sent: its bytes were just proven against the record.
+
+        Raises LedgerBusy where this process lost the ledger, LedgerBroken where the entry was altered.
+        """
+        with self._write(_NOT_POSTED, claimed=True) as connection, pen(connection, self._clock()) as held:
+            kept = checked(connection, entry.id)
+            if kept.row["state"] != EntryState.PLANNED or not may_leave(connection, kept):
+                _log.info("entry_not_sent", entry=entry.id, state=kept.row["state"])
+                return None
+            fenced = exists().where(meta.c.epoch == self._epoch)
+            moved = held.move(kept, EntryState.SENDING, {"epoch": self._epoch}, only=fenced)
+            return None if moved is None else moved.entry
+
+    def settle(
+        self,
+        entry: Entry,
+        state: EntryState,
+        *,
+        note: str = "",
+        remote_id: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Moves an entry on from the state that the caller saw.
+
+        `data` is kept with the event. Raises SyncdError where the entry is in another state by now, LedgerBusy where
+        this process lost the ledger, ValueError for a move that does not exist.
+        """
+        if state not in TRANSITIONS[entry.state] or (entry.state, state) in _OWN_DOORS:
+            raise ValueError(f"an entry does not go from {entry.state} to {state} by settling")
+        if data is not None and SAID & data.keys():
+            raise ValueError(f"{sorted(SAID & data.keys())} have places of their own")
+        said = {**(data or {}), "note": note} | ({"remote_id": remote_id} if remote_id else {})
+        sent = entry.state in (EntryState.SENDING, EntryState.UNKNOWN)
+        consequence = _OUTCOME if sent else _NOT_POSTED
+        with self._write(consequence, claimed=True) as connection, pen(connection, self._clock()) as held:
+            kept = checked(connection, entry.id)
+            moved = held.move(kept, state, said, only=true()) if kept.row["state"] == entry.state else None
+            if moved is None:
+                raise SyncdError(
+                    f"entry {entry.id} is {kept.row['state']} by now, not {entry.state}: it was left as it is."
+                )
+            return moved.entry
+
+    def approve(self, ids: Sequence[str], by: str) -> list[Entry]:
+        """Held entries become planned in a person's name, with their followers. All or none: raises one UserFault."""
+        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+            return decide(held, ids, EntryState.PLANNED, by)
+
+    def reject(self, ids: Sequence[str], why: str, by: str) -> list[Entry]:
+        """Held entries end, with their followers. All or none: raises one UserFault."""
+        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+            return decide(held, ids, EntryState.REJECTED, by, why)
+
+    # The record
+
+    def head(self) -> tuple[int, str]:
+        """How many events there are, and the hash of the last: what an outside witness keeps."""
+        with self._read() as connection:
+            told = connection.execute(select(meta.c.events, meta.c.head)).one()
+            return told.events, told.head
+
+    def verify(self) -> list[str]:
+        """Recomputes the whole record; what is wrong with it, in words."""
+        found: list[str] = []
+        try:
+            with self._read() as connection:
+                found.extend(verify.problems(connection))
+        except LedgerBroken as broken:
+            found.append(str(broken))
+        return found
+
+    @property
+    def restored(self) -> bool:
+        """The ledger came from a backup and may have forgotten what it posted: nothing is posted unasked until
+        every line was looked at and `trust` was called (RELIABILITY, rule 12)."""
+        with self._read() as connection:
+            return connection.execute(select(meta.c.restored)).scalar_one() is not None
+
+    def trust(self) -> None:
+        """Everything that may have been posted after the backup was looked at."""
+        with self._write(claimed=True) as connection:
+            connection.execute(update(meta).values(restored=None))
+
+
+def _file(path: Path) -> tuple[int, int]:
+    try:
+        told = os.stat(path)
+    except OSError as error:
+        raise SyncdError(f"the ledger {path} cannot be reached: {error.strerror}.") from None
+    return told.st_dev, told.st_ino

@@ -1,0 +1,332 @@
+"""From a difference to a posting: found, settled, posted once, and then silence. Modes, exit statuses, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+from stage import ALDER, BIRCHWOOD, CEDAR, DOGWOOD, PREMIUM, STANDARD, Stage, rule
+
+from syncd.sandbox.kit import Effect
+
+# INTERFACE 4, in its order.
+PLAN_KEYS = ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "errors"]
+LINE_KEYS = (
+    "id customer rule connection bought used billed invoiced states target difference amount currency findings "
+    "action reason"
+).split()
+ENTRY_KEYS = (
+    "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "
+    "decided_by created_at settled_at hash"
+).split()
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")
+
+
+@contextmanager
+def written() -> Iterator[list[str]]:
+    """The writing transactions that were committed meanwhile, in any ledger of this process."""
+    seen: list[str] = []
+
+    def commit(connection: Connection) -> None:
+        if connection.get_execution_options().get("immediate"):
+            seen.append(str(connection.engine.url))
+
+    event.listen(Engine, "commit", commit)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "commit", commit)
+
+
+def set_to(stage: Stage, customer: str, before: int, after: int) -> Effect:
+    """The PSA's own note of a quantity that was changed."""
+    row = stage.addition(customer)
+    detail = {"agreement": row["agreementId"], "quantity": {"from": Decimal(before), "to": Decimal(after)}}
+    return Effect("change_addition", str(row["id"]), detail)
+
+
+def test_leakage_is_found_settled_and_posted_once(stage: Stage) -> None:
+    stage.configure(settle=2)
+    first = stage.cycle()
+    assert first.status == 0, first.err
+    seen = first.line(ALDER)
+    assert (seen["used"], seen["billed"], seen["target"], seen["difference"]) == ("27", "25", "27", "2")
+    assert (seen["amount"], seen["currency"], seen["findings"]) == ("56.00", "USD", ["leakage"])
+    assert (seen["action"], seen["reason"]) == ("settle", "seen in 1 of 2 cycles")
+    assert stage.writes() == []
+
+    second = stage.cycle()
+    assert second.status == 0, second.err
+    assert second.actions() == {ALDER: "post", BIRCHWOOD: "none", CEDAR: "none"}
+    assert stage.effects == [set_to(stage, ALDER, 25, 27)]
+    [entry] = second.json["entries"]
+    assert (entry["operation"], entry["from"], entry["to"], entry["state"]) == ("set_quantity", "25", "27", "posted")
+    assert (entry["period"], entry["amount"], entry["attempts"]) == ("2026-11", "56.00", 1)
+    assert entry["decided_by"] == "policy"
+    assert entry["remote_id"] == str(stage.addition(ALDER)["id"])
+    assert stage.entries() == [entry]
+
+    third = stage.cycle()
+    assert third.status == 0
+    assert third.line(ALDER)["action"] == "none"
+    assert stage.effects == [set_to(stage, ALDER, 25, 27)]
+    assert stage.verified()
+
+
+def test_the_quantity_is_sent_alone_and_exactly_once(stage: Stage) -> None:
+    stage.cycle()
+    [request] = stage.writes()
+    assert request.method == "PATCH"
+    assert json.loads(request.body) == [{"op": "replace", "path": "quantity", "value": 27}]
+
+
+def test_a_cycle_without_change_sends_nothing_and_hardly_writes(stage: Stage) -> None:
+    stage.cycle()
+    stage.cycle()  # what the last posting changed is seen
+    requests = len(stage.writes())
+    with written() as commits:
+        idle = stage.cycle()
+    assert idle.status == 0
+    assert idle.json["entries"] == []
+    assert len(stage.writes()) == requests == 1
+    assert 1 <= len(commits) <= 3, commits  # claimed, begun, ended
+
+
+def test_plan_posts_nothing_and_does_not_count_as_a_cycle(stage: Stage) -> None:
+    stage.configure(settle=2)
+    stage.cycle()
+    before = stage.database.stat().st_mtime_ns
+    for _ in range(3):
+        seen = stage.plan()
+        assert seen.line(ALDER)["reason"] == "seen in 1 of 2 cycles"
+    assert stage.database.stat().st_mtime_ns == before
+    assert stage.foreign_writes() == []
+    assert stage.cycle().line(ALDER)["action"] == "post"
+
+
+def test_a_difference_that_moves_is_seen_anew(stage: Stage) -> None:
+    stage.configure(settle=2)
+    stage.cycle()
+    stage.hire(ALDER, 1)
+    assert stage.cycle().line(ALDER)["reason"] == "seen in 1 of 2 cycles"
+    assert stage.effects == []
+    stage.cycle()
+    assert stage.effects == [set_to(stage, ALDER, 25, 28)]
+
+
+# Modes
+
+
+def test_observe_writes_to_no_outside_system(stage: Stage) -> None:
+    stage.configure(mode="observe")
+    for _ in range(3):
+        done = stage.cycle()
+        assert done.status == 0
+        assert done.line(ALDER)["action"] == "post"  # what the rule says, whatever the mode
+        assert done.json["mode"] == "observe"
+    assert stage.foreign_writes() == []
+    assert len(stage.graph.double.requests) > 0
+    assert stage.entries() == []
+
+
+def test_propose_lets_every_change_wait(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(4)
+    stage.configure(mode="propose")
+    for _ in range(2):
+        assert stage.cycle().status == 3
+    waiting = stage.run("held", "--json")
+    assert waiting.status == 3
+    assert {(one["customer"], one["from"], one["to"]) for one in waiting.json["entries"]} == {
+        (ALDER, "25", "27"),
+        (DOGWOOD, "12", "9"),
+    }
+    assert stage.foreign_writes() == []
+
+
+@pytest.mark.parametrize("house", ["observe", "propose"])
+def test_a_pilot_posts_while_the_rest_does_not(raise_stage: Callable[..., Stage], house: str) -> None:
+    stage = raise_stage(2)
+    stage.configure(mode=house)
+    stage.map(rule("Business Premium", PREMIUM), AlderDental={"mode": "post"})
+    stage.hire(BIRCHWOOD, 1)
+    stage.cycle()
+    assert stage.effects == [set_to(stage, ALDER, 25, 27)]
+    held = [one["customer"] for one in stage.entries("--state", "held")]
+    assert held == ([BIRCHWOOD] if house == "propose" else [])
+
+
+def test_a_customer_may_be_left_alone(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(2)
+    stage.map(rule("Business Premium", PREMIUM), AlderDental={"mode": "observe"})
+    stage.hire(BIRCHWOOD, 1)
+    stage.cycle()
+    assert stage.effects == [set_to(stage, BIRCHWOOD, 14, 15)]
+    assert [one["customer"] for one in stage.entries()] == [BIRCHWOOD]
+
+
+def test_the_environment_overrides_downwards_only(stage: Stage) -> None:
+    stage.map(rule("Business Premium", PREMIUM), AlderDental={"mode": "post"})
+    assert stage.cycle(SYNCD_MODE="observe").line(ALDER)["action"] == "post"
+    assert stage.foreign_writes() == []
+    assert stage.entries() == []
+
+    assert stage.cycle(SYNCD_MODE="propose").status == 3
+    assert stage.foreign_writes() == []
+    assert stage.entry()["state"] == "held"
+
+
+def test_the_environment_never_posts_more_than_the_files_say(stage: Stage) -> None:
+    stage.configure(mode="observe")
+    stage.cycle(SYNCD_MODE="post")
+    assert stage.foreign_writes() == []
+    assert stage.entries() == []
+
+
+def test_what_was_planned_does_not_leave_once_the_mode_is_observe(stage: Stage) -> None:
+    stage.configure(mode="propose")
+    stage.cycle()
+    stage.run("approve", "--all", "--by", "Dana")
+    stage.configure(mode="observe")
+    stage.cycle()
+    assert stage.foreign_writes() == []
+    assert stage.entry()["state"] == "planned"
+
+
+# Exit statuses
+
+
+def test_plan_ends_with_what_is_most_serious(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(2)
+    assert stage.plan().status == 3  # drift
+    stage.break_tenant(BIRCHWOOD, "consent")
+    assert stage.plan().status == 1  # something was not read, and there is drift besides
+    stage.mend()
+    stage.map(rule("Business Premium", PREMIUM), only=(BIRCHWOOD,))
+    assert stage.plan().status == 0
+    stage.map(rule("Business Premium", PREMIUM, agrement="x"), only=(BIRCHWOOD,))
+    wrong = stage.plan()
+    assert wrong.status == 2
+    assert "agrement" in wrong.err
+    assert wrong.out == ""
+
+
+def test_a_cycle_ends_with_what_is_most_serious(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(4)
+    assert stage.cycle().status == 3  # Dogwood's fall waits for a person
+    stage.break_tenant(BIRCHWOOD, "consent")
+    assert stage.cycle().status == 1
+    stage.mend()
+    stage.run("reject", stage.entry("--state", "held")["id"], "--why", "seasonal", "--by", "Dana")
+    assert stage.cycle().status == 0
+    stage.configure(safety={"max_amount": "much"})
+    assert stage.cycle().status == 2
+
+
+def test_wrong_arguments_are_the_users(stage: Stage) -> None:
+    assert stage.run("plan", "--colour").status == 2
+    assert stage.run("ledger", "--state", "lost").status == 2
+    assert stage.run("explain", "nobody").status == 2
+    missing = stage.run("plan", "--config", str(stage.folder / "none.toml"))
+    assert missing.status == 2
+    assert "none.toml" in missing.err
+
+
+# What programs read
+
+
+def numbers(value: Any) -> Iterator[Any]:
+    """Every number of a JSON document."""
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from numbers(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from numbers(one)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def test_the_json_of_a_plan_is_what_is_promised(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(3)
+    stage.map(
+        rule("Business Premium", PREMIUM, bought={"from": "m365", "sku": PREMIUM, "measure": "purchased"}),
+        only=(ALDER, BIRCHWOOD),
+    )
+    stage.break_tenant(BIRCHWOOD, "forbidden")
+    plan = stage.plan().json
+    assert list(plan) == PLAN_KEYS
+    assert plan["as_of"] == "2026-11-20T10:00:00-06:00"
+    assert plan["mode"] == "post"
+    assert re.fullmatch("[0-9a-f]{64}", plan["checksum"])
+    assert list(numbers(plan)) == []  # decimals are text
+    assert [list(line) for line in plan["lines"]] == [LINE_KEYS] * 2
+    alder, birchwood = plan["lines"]
+    assert (alder["bought"], alder["used"], alder["invoiced"]) == ("28", "27", None)
+    assert alder["states"] == {"bought": "known", "used": "known", "billed": "known"}
+    assert alder["findings"] == ["leakage", "shelfware"]
+    assert (birchwood["used"], birchwood["target"], birchwood["amount"]) == (None, None, None)
+    assert birchwood["states"]["used"] == "unknown"
+    assert birchwood["action"] == "blocked"
+    assert plan["unmapped"] == {
+        "customers": [{"connection": "m365", "id": stage.company(CEDAR).tenant_id, "name": CEDAR}],
+        "products": [],
+    }
+    assert [sorted(error) for error in plan["errors"]] == [["code", "connection", "customer", "message"]]
+    assert (plan["errors"][0]["customer"], plan["errors"][0]["code"]) == (BIRCHWOOD, "forbidden")
+
+
+def test_unmapped_products_are_told_with_their_quantity(stage: Stage) -> None:
+    [product] = [one for one in stage.plan().json["unmapped"]["products"] if one["sku"] == STANDARD]
+    assert product == {
+        "connection": "m365",
+        "sku": STANDARD,
+        "name": "Microsoft 365 Business Standard",
+        "quantity": "8",
+    }
+
+
+def test_the_json_of_the_ledger_is_what_is_promised(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(4)
+    stage.cycle()
+    for shown in (stage.run("ledger", "--json").json, stage.run("held", "--json").json):
+        assert list(shown) == ["entries"]
+        for entry in shown["entries"]:
+            assert list(entry)[: len(ENTRY_KEYS)] == ENTRY_KEYS
+            assert list(numbers(entry)) == [entry["attempts"]]
+            assert NUMBER.fullmatch(entry["from"])
+            assert NUMBER.fullmatch(entry["to"])
+            assert re.fullmatch(r"\d+\.\d\d", entry["amount"])
+    posted = stage.entry("--state", "posted")
+    assert posted["settled_at"] is not None
+    held = stage.entry("--state", "held")
+    assert (held["attempts"], held["settled_at"], held["remote_id"]) == (0, None, None)
+
+
+def test_fractions_stay_exact_from_count_to_posting(stage: Stage) -> None:
+    stage.map(
+        rule("Business Premium", PREMIUM, count={"from": "m365", "sku": PREMIUM, "measure": "assigned", "factor": 1.1}),
+        only=(ALDER,),
+    )
+    done = stage.cycle()
+    line = done.line(ALDER)
+    assert (line["used"], line["target"], line["difference"], line["amount"]) == ("29.7", "29.7", "4.7", "131.60")
+    [request] = stage.writes()
+    assert '"value":29.7}' in request.body
+    assert stage.quantity(ALDER) == Decimal("29.7")
+    assert stage.cycle().line(ALDER)["action"] == "none"
+
+
+def test_a_fixed_clock_says_so_on_standard_error(stage: Stage) -> None:
+    done = stage.plan()
+    assert "SYNCD_NOW" in done.err
+    assert "2026-11-20T10:00:00-06:00" in done.err
+    wrong = stage.plan(SYNCD_NOW="yesterday")
+    assert wrong.status == 2
+    assert "SYNCD_NOW" in wrong.err
+    assert wrong.out == ""
