@@ -52,8 +52,8 @@ def load_all(context: typer.Context, *, secrets: bool = True) -> tuple[Config, M
 
 
 @contextmanager
-def open_ledger(context: typer.Context, *, create: bool = False) -> Iterator[tuple[Ledger, Config, Clock]]:
-    """The ledger that the configuration names, without signing in anywhere."""
+def open_ledger(context: typer.Context, *, check: bool = True) -> Iterator[tuple[Ledger, Config, Clock]]:
+    """The ledger that the configuration names, without signing in anywhere. `check=False` opens a broken one too."""
     from syncd.config import load_config
     from syncd.connect.registry import Kinds
     from syncd.ledger import Ledger
@@ -62,7 +62,7 @@ def open_ledger(context: typer.Context, *, create: bool = False) -> Iterator[tup
     configure(debug=options(context).debug, quiet=True)
     config = load_config(config_path(context), Kinds(), os.environ, secrets=False)
     clock = make_clock()
-    with Ledger.open(config.database, clock, folder=config.folder, create=create) as ledger:
+    with Ledger.open(config.database, clock, folder=config.folder, create=False, check=check) as ledger:
         yield ledger, config, clock
 
 

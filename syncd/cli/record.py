@@ -55,7 +55,7 @@ def show(context: Context, entry_id: Annotated[str, typer.Argument(metavar="ID")
 @ledger_app.command("verify", epilog="Exit status: 0 the record is whole, 4 it is broken.")
 def verify(context: Context) -> int:
     """Recomputes the hash chain over all events and every entry from its events."""
-    with open_ledger(context) as (record, _, _):
+    with open_ledger(context, check=False) as (record, _, _):
         problems = record.verify()
         count, head = record.head()
     if options(context).json:

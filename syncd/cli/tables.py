@@ -118,7 +118,7 @@ def _findings(line: PlanLine) -> RenderableType:
 
 
 def _verdict(line: PlanLine, below: Mapping[str, str]) -> RenderableType:
-    text = Text(str(line.action), style=ACTION_STYLE[line.action])
+    text = Text().append(str(line.action), style=ACTION_STYLE[line.action])
     reason = line.reason
     for sentence, short in below.items():
         reason = reason.replace(sentence, short)

@@ -151,6 +151,8 @@ def _names_nobody(pattern: str, at: str, names: Mapping[str, str], tags: Sequenc
             yield Fault(at, f"no customer has the tag {quoted(tag)}.", did_you_mean(tag, tags))
         return
     near = nearest(wanted, names.values())
+    if pattern.startswith("!") and not near:
+        return  # nobody is taken away: an exception may outlive its customer, a misspelt one has a neighbour
     yield Fault(at, f"no customer is called {quoted(wanted)}.", f"Did you mean {quoted(near)}?" if near else "")
 
 

@@ -13,7 +13,7 @@ from syncd.core.resolve import Target
 from syncd.core.rules import Rule
 from syncd.model import Agreement, BilledLine, Operation, Posting, Product
 from syncd.money import plain, round_money
-from syncd.periods import Period
+from syncd.periods import DAY, Period
 
 _NOTHING = LineHistory()
 
@@ -83,7 +83,7 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
                 Decimal(0),
                 target,
                 quantity=target,
-                starts=site.today,
+                starts=_first_day(site),
                 description=description,
             ),
         )
@@ -108,6 +108,18 @@ def own_before(history: LineHistory) -> Decimal:
     if waiting is None or waiting.state is not EntryState.PLANNED:
         return history.own_quantity
     return history.own_quantity - (waiting.intent.to - waiting.intent.before)
+
+
+def _first_day(site: Site) -> date:
+    """When a new line begins: today, or after what is invoiced already where a part of a period is not charged.
+
+    A line that began inside an invoiced period would be refused, billed for the whole of it, or prorated against the
+    rule (ConnectWise sheet, section 6).
+    """
+    through = site.agreement.invoiced_through
+    if through is None or (site.rule.prorate and site.agreement.prorates):
+        return site.today
+    return max(site.today, through + DAY)
 
 
 def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tuple[Effect, ...]:

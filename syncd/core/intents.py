@@ -20,15 +20,15 @@ from syncd.periods import parse_period
 class Writing:
     """What one plan writes down. `supersede`: (entry id, reason); `hold`: planned entries that a person must see first.
 
-    `approve`: ids of held entries that a person lets leave by applying the plan that shows them. `sendable`: keys that
-    may leave in this cycle, once they are planned.
+    `sendable`: keys that may leave in this cycle, once they are planned. `approve`: ids of held entries that a person
+    lets leave by applying the plan that shows them.
     """
 
     supersede: tuple[tuple[str, str], ...]
     hold: tuple[tuple[Entry, str], ...]
-    approve: tuple[str, ...]
     intents: tuple[Intent, ...]
     sendable: frozenset[str]
+    approve: tuple[str, ...] = ()
 
 
 def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], *, applying: bool = False) -> Writing:
@@ -73,7 +73,7 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], 
                 intents.append(intent)
                 if state is EntryState.PLANNED:
                     sendable.add(intent.key)
-    return Writing(tuple(supersede), tuple(hold), tuple(approve), tuple(intents), frozenset(sendable))
+    return Writing(tuple(supersede), tuple(hold), tuple(intents), frozenset(sendable), tuple(approve))
 
 
 def _state(line: PlanLine, applying: bool) -> EntryState | None:

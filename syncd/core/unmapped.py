@@ -45,10 +45,9 @@ def find_unmapped(
     for connection, view in sorted(views.items()):
         if view.default_query is None:
             continue
-        mapped_here = any(connection == other for _, other in resolution)
         for remote in view.customers or ():
             keys = (remote.name, remote.id, *remote.identifiers)
-            stranger = mapped_here and remote.active and not owners.get((connection, remote.id))
+            stranger = remote.active and not owners.get((connection, remote.id))
             if stranger and not _ignored(ignores, connection, None, keys):
                 strangers.append(Unmapped(connection, remote.id, remote.name))
         for (customer_id, query), reading in sorted(view.readings.items(), key=lambda one: one[0][0]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 from base64 import b32encode
 from collections.abc import Iterator
@@ -108,7 +109,10 @@ def _sentence(cause: BaseException | None, path: Path, consequence: str) -> Sync
     if told.startswith("no such "):  # table, column, index
         return LedgerBroken(f"the ledger {path} has lost its shape ({told}); {consequence}. {_RESTORE}")
     # The low byte is the primary code, the rest says more (sqlite.org/rescode.html).
-    match getattr(cause, "sqlite_errorcode", 0) & 0xFF:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and _is_full(path):
+        code = sqlite3.SQLITE_FULL  # the shared memory beside the log could not be made
+    match code:
         case sqlite3.SQLITE_FULL:
             return SyncdError(
                 f"the disk is full: {path} could not grow; {consequence}. Free some space; syncd goes on by itself."
@@ -136,6 +140,13 @@ def _sentence(cause: BaseException | None, path: Path, consequence: str) -> Sync
                 "Check the owner and the permissions of the file and its folder."
             )
     return None
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < 64 * 1024
+    except OSError:
+        return False
 
 
 def open_file(path: Path, clock: Clock, *, create: bool, check: bool = True) -> Engine:

@@ -50,7 +50,7 @@ def put(pen: Pen, cycle: str, supersede: Sequence[tuple[str, str]], intents: Seq
 def _supersede(pen: Pen, wanted: Sequence[tuple[str, str]]) -> set[str]:
     """The identities whose entry can no longer be superseded."""
     moved = set()
-    for entry_id, why in wanted:
+    for entry_id, why in dict(wanted).items():
         kept = checked(pen.connection, entry_id)
         told = None
         if kept.row["state"] in _NOT_SENT:

@@ -111,7 +111,7 @@ def own_quantities(connection: Connection, identities: Collection[str] | None = 
     wanted = select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED)
     for only in _portions(identities):
         for row in connection.execute(wanted.where(only)).mappings():
-            sums[row["identity"]] += counted(row)
+            sums[row["identity"]] += counted(dict(row))
     return dict(sums)
 
 

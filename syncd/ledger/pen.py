@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -80,20 +80,21 @@ class Pen:
         self._at = instant_text(at)
         self._events: int = end.events
         self._head: str = end.head
-        self._entries: list[dict[str, Any]] = []
-        self._links: list[Link] = []
 
     def open(self, intents: Sequence[Intent], cycle: str) -> list[Entry]:
         """New entries, in this order, under keys that the ledger does not have yet."""
-        made = []
+        rows: list[dict[str, Any]] = []
+        links: list[Link] = []
         for intent, entry_id in zip(intents, self._new_ids([intent.key for intent in intents]), strict=True):
             data = created(intent, cycle)
             link = self._next(entry_id, None, intent.state, data)
-            row = projection.opened(link, data)
-            self._keep(link)
-            self._entries.append(row)
-            made.append(projection.entry_of(row, link.data))
-        return made
+            self._events, self._head = link.seq, link.hash
+            rows.append(projection.opened(link, data))
+            links.append(link)
+        if rows:
+            self.connection.execute(insert(entry), rows)
+            self._append(links)
+        return [projection.entry_of(row, link.data) for row, link in zip(rows, links, strict=True)]
 
     def move(self, kept: Kept, to: EntryState, said: Mapping[str, Any], *, only: ColumnElement[bool]) -> Kept | None:
         """Moves an entry, where it still is as `kept` and `only` holds; None where not. `said` as in `projection`."""
@@ -108,16 +109,17 @@ class Pen:
         )
         if hit.rowcount != 1:
             return None
-        self._keep(link)
+        self._events, self._head = link.seq, link.hash
+        self._append([link])
         return Kept({**kept.row, **changes}, kept.created)
 
     def _next(self, entry_id: str, was: EntryState | None, to: EntryState, data: Mapping[str, Any]) -> Link:
         link = Link(self._events + 1, entry_id, self._at, was.value if was else None, to.value, written(data))
         return replace(link, hash=link_hash(self._head, link))
 
-    def _keep(self, link: Link) -> None:
-        self._links.append(link)
-        self._events, self._head = link.seq, link.hash
+    def _append(self, links: Sequence[Link]) -> None:
+        rows = [{field.name: getattr(link, field.name) for field in fields(link)} for link in links]
+        self.connection.execute(insert(event), rows)
 
     def _new_ids(self, keys: Sequence[str]) -> list[str]:
         names = [base64.b32encode(hashlib.sha256(key.encode()).digest()).decode("ascii").lower() for key in keys]
@@ -133,29 +135,15 @@ class Pen:
         return ids
 
     def finish(self) -> None:
-        """Writes what was gathered, and the chain's new end."""
-        if self._entries:
-            self.connection.execute(insert(entry), self._entries)
-        if self._links:
-            rows = [
-                {
-                    "seq": link.seq,
-                    "entry_id": link.entry_id,
-                    "at": link.at,
-                    "from_state": link.from_state,
-                    "to_state": link.to_state,
-                    "data": link.data,
-                    "hash": link.hash,
-                }
-                for link in self._links
-            ]
-            self.connection.execute(insert(event), rows)
-            self.connection.execute(update(meta).values(events=self._events, head=self._head))
+        """Notes the chain's new end."""
+        self.connection.execute(
+            update(meta).where(meta.c.events != self._events).values(events=self._events, head=self._head)
+        )
 
 
 @contextmanager
 def pen(connection: Connection, at: datetime) -> Iterator[Pen]:
-    """A Pen whose events are in the transaction when the block ends without an error."""
+    """A Pen; the chain's end is noted when the block ends without an error."""
     held = Pen(connection, at)
     yield held
     held.finish()

@@ -76,7 +76,11 @@ class Psa:
         """What syncd's own lines of a period sum to."""
         signs = {Operation.POST_LINE: 1, Operation.POST_CREDIT: -1}
         return sum(
-            (one.quantity * signs[one.operation] for one in self.done if one.operation in DATED and one.period == period),
+            (
+                one.quantity * signs[one.operation]
+                for one in self.done
+                if one.operation in DATED and one.period == period
+            ),
             Decimal(0),
         )
 
@@ -131,6 +135,8 @@ class Book:
         """What the ledger does with a plan's writing, in one transaction."""
         for held, reason in writing.hold:
             self.move(held.id, EntryState.HELD, note=reason)
+        for id_ in writing.approve:
+            self.approve(id_, "apply")
         for id_, reason in writing.supersede:
             self.move(id_, EntryState.SUPERSEDED, note=reason)
         left_out: set[str] = set()

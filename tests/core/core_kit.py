@@ -84,7 +84,11 @@ def remote_key(value: str | RemoteKey) -> RemoteKey:
 
 
 def customer(
-    name: str = "Contoso", *, tags: tuple[str, ...] = (), mode: Mode | None = None, **keys: str | RemoteKey | Sequence[Any]
+    name: str = "Contoso",
+    *,
+    tags: tuple[str, ...] = (),
+    mode: Mode | None = None,
+    **keys: str | RemoteKey | Sequence[Any],
 ) -> Customer:
     """A mapped customer; without keys it is tenant `t1` and company `c1`."""
     keys = keys or {"m365": "t1", "cw": "c1"}
@@ -182,7 +186,9 @@ def billing(
     """All that a billing system has open for one customer."""
     if state is not State.KNOWN:
         return Billing(id_, state, code="unavailable", reason=f"the company answered {state}")
-    return Billing(id_, state, (agreement(customer_id=id_),) if agreements is None else agreements, lines, proof="whole")
+    return Billing(
+        id_, state, (agreement(customer_id=id_),) if agreements is None else agreements, lines, proof="whole"
+    )
 
 
 def ignore(connection: str = "m365", **fields: Any) -> Ignore:
@@ -299,7 +305,9 @@ def world(
         rule_fields = {"invoiced": in_books(), **rule_fields}
         listed["qbo"] = (RemoteCustomer("q1", "Contoso Books"),)
         booked["qbo"] = _read("q1", "M365-BP", invoiced, INVOICED)
-    company = billing(state=billed) if isinstance(billed, State) else billing(*([] if billed is None else [line(billed)]))
+    company = (
+        billing(state=billed) if isinstance(billed, State) else billing(*([] if billed is None else [line(billed)]))
+    )
     return World(
         house=House(mode, ZONE, safety=Safety(**{"settle": 1, **(safety or {})})),
         customers=(customer(**keys),),

@@ -10,7 +10,22 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, operations, step
-from core_kit import DECEMBER, LINE, NOVEMBER, NOW, World, agreement, count, line, posts, product, reading, reads, units, world
+from core_kit import (
+    DECEMBER,
+    LINE,
+    NOVEMBER,
+    NOW,
+    World,
+    agreement,
+    count,
+    line,
+    posts,
+    product,
+    reading,
+    reads,
+    units,
+    world,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +180,11 @@ def test_percentages_judge_a_true_up_against_its_last_closed_period() -> None:
 
 @pytest.mark.parametrize("settle", [1, 2])
 def test_next_period_for_true_up_lines_waits_once_and_is_owed_from_then_on(settle: int) -> None:
-    base, book, psa = free(true_up=LINE, increase="next-period", safety={"settle": settle}), Book(), Psa({"l1": line(25)})
+    base, book, psa = (
+        free(true_up=LINE, increase="next-period", safety={"settle": settle}),
+        Book(),
+        Psa({"l1": line(25)}),
+    )
     story = {
         "2026-11": (20, [27, 27, 27]),  # seen first
         "2026-12": (1, [27, 27, 27]),  # owed
@@ -178,7 +197,12 @@ def test_next_period_for_true_up_lines_waits_once_and_is_owed_from_then_on(settl
         period = parse_period(text)
         psa.agreements = (agreement(period=period),)
         for n, used in enumerate(counts):
-            step(using(base, used), book, psa, datetime(period.first.year, period.first.month, day, 16, tzinfo=UTC) + n * LATER)
+            step(
+                using(base, used),
+                book,
+                psa,
+                datetime(period.first.year, period.first.month, day, 16, tzinfo=UTC) + n * LATER,
+            )
 
     assert [psa.dated(text) for text in story] == [0, 2, 2, 3, 3, 1]
     assert not book.refused

@@ -30,11 +30,16 @@ from syncd.core.undo import retry, undo
 from syncd.model import Operation, State
 
 PRORATED = (agreement(invoiced_through=date(2026, 11, 30)),)
+NOTHING = Writing(supersede=(), hold=(), approve=(), intents=(), sendable=frozenset())
 FREE: dict[str, Any] = {name: units(10**6) for name in ("max_increase", "max_decrease", "max_step")}
 
 
 def write(found: World, *waiting: Entry, applying: bool = False) -> Writing:
     return write_down(found.plan(), waiting, found.views, applying=applying)
+
+
+def only_sends(one: Entry) -> Writing:
+    return replace(NOTHING, sendable=frozenset({one.intent.key}))
 
 
 def entry(found: World, state: EntryState, by: str = "policy", which: int = 0, **intent: Any) -> Entry:
@@ -51,7 +56,7 @@ def remembering(found: World, *entries: Entry) -> World:
 
 @pytest.mark.parametrize("used", [27, 24, 25])
 def test_observe_writes_nothing(used: int) -> None:
-    assert write(world(used, mode=Mode.OBSERVE, decrease="now")) == Writing((), (), (), frozenset())
+    assert write(world(used, mode=Mode.OBSERVE, decrease="now")) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,23 @@ def test_modes_and_words(mode: Mode, increase: str, applying: bool, state: Entry
 
     assert [one.state for one in made.intents] == ([] if state is None else [state])
     assert made.sendable == {one.key for one in made.intents if state is EntryState.PLANNED}
+
+
+def test_applying_lets_leave_what_waited_only_because_of_the_mode() -> None:
+    proposed = world(mode=Mode.PROPOSE)
+    held = entry(world(), EntryState.HELD)
+
+    made = write(remembering(proposed, held), held, applying=True)
+
+    assert made == replace(NOTHING, approve=("e1",), sendable=frozenset({held.intent.key}))
+    assert write(remembering(proposed, held), held) == NOTHING
+    for other in (
+        world(increase="hold"),
+        world(mode=Mode.OBSERVE),
+        world(State.UNKNOWN),
+        world(increase="next-period"),
+    ):
+        assert write(remembering(other, held), held, applying=True) == NOTHING
 
 
 def test_a_customers_own_mode_holds_for_its_lines() -> None:
@@ -120,7 +142,7 @@ def test_a_held_entry_is_kept_while_it_is_wanted_or_cannot_be_judged(line_state:
 
     made = write(remembering(now, kept), kept)
 
-    assert made == Writing((), (), (), frozenset())
+    assert made == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -162,24 +184,25 @@ def test_what_waits_to_be_sent_is_sent_when_it_may(by: str) -> None:
 
     made = write(remembering(world(), old), old)
 
-    assert made == Writing((), (), (), frozenset({old.intent.key}))
+    assert made == only_sends(old)
 
 
 @pytest.mark.parametrize(
-    "now", [world(increase="hold"), world(safety={"settle": 9}), world(mode=Mode.PROPOSE), world(increase="next-period")]
+    "now",
+    [world(increase="hold"), world(safety={"settle": 9}), world(mode=Mode.PROPOSE), world(increase="next-period")],
 )
 def test_what_a_person_approved_leaves_whatever_policy_says(now: World) -> None:
     approved = entry(world(), EntryState.PLANNED, "person:Ada")
 
     made = write(remembering(now, approved), approved)
 
-    assert made == Writing((), (), (), frozenset({approved.intent.key}))
+    assert made == only_sends(approved)
 
 
 def test_observe_lets_nothing_leave_even_if_it_was_approved() -> None:
     approved = entry(world(), EntryState.PLANNED, "person:Ada")
     for now in (world(mode=Mode.OBSERVE), world().but(house=replace(world().house, ceiling=Mode.OBSERVE))):
-        assert write(remembering(now, approved), approved) == Writing((), (), (), frozenset())
+        assert write(remembering(now, approved), approved) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -203,7 +226,7 @@ def test_what_policy_planned_waits_for_a_person_when_policy_says_so_now(now: Wor
 def test_what_policy_planned_stays_planned_while_it_must_wait(now: World) -> None:
     old = entry(world(), EntryState.PLANNED)
 
-    assert write(remembering(now, old), old) == Writing((), (), (), frozenset())
+    assert write(remembering(now, old), old) == NOTHING
 
 
 @pytest.mark.parametrize("state", [EntryState.SENDING, EntryState.UNKNOWN])
@@ -212,7 +235,7 @@ def test_what_policy_planned_stays_planned_while_it_must_wait(now: World) -> Non
 def test_what_may_have_left_is_left_alone(state: EntryState, used: int, true_up: str) -> None:
     flying = entry(world(true_up=true_up), state)
 
-    assert write(remembering(world(used, true_up=true_up), flying), flying) == Writing((), (), (), frozenset())
+    assert write(remembering(world(used, true_up=true_up), flying), flying) == NOTHING
 
 
 # Undone and tried again.
@@ -232,7 +255,7 @@ def test_an_undo_waits_and_is_left_alone() -> None:
     for used in (27, 28, 25):
         seen = world(used, 27, safety=FREE, decrease="now").but(past=book.past())
         made = write_down(seen.plan(), book.open(), seen.views)
-        assert made == Writing((), (), (), frozenset())
+        assert made == NOTHING
     assert (back.intent.before, back.intent.to, back.intent.operation) == (27, 25, Operation.SET_QUANTITY)
     assert len(psa.done) == 1
     assert base.plan().lines

@@ -97,7 +97,9 @@ def shuffled(found: World, seed: int) -> World:
         rules=mixed(found.rules),
         listed={name: mixed(values or ()) for name, values in mixed(found.listed.items())},
         readings={name: mixed([_mixed(one, dice) for one in values]) for name, values in mixed(found.readings.items())},
-        billings=mixed([replace(one, lines=mixed(one.lines), agreements=mixed(one.agreements)) for one in found.billings]),
+        billings=mixed(
+            [replace(one, lines=mixed(one.lines), agreements=mixed(one.agreements)) for one in found.billings]
+        ),
         products=mixed(found.products or ()),
         errors=mixed(found.errors),
         ignores=mixed(found.ignores),
@@ -135,7 +137,9 @@ def test_the_order_of_input_never_shows_in_a_sentence(seed: int) -> None:
         world().but(billings=(billing(line(25, starts=NOW.date() + timedelta(days=3)), line(2, "l0", starts=NOW.date() + timedelta(days=4))),)),
     ]  # fmt: skip
     shared = world().but(customers=(customer(m365="Twin", cw="c1"),))
-    worlds.append(shared.but(listed={**shared.listed, "m365": (RemoteCustomer("t1", "Twin"), RemoteCustomer("t2", "Twin"))}))
+    worlds.append(
+        shared.but(listed={**shared.listed, "m365": (RemoteCustomer("t1", "Twin"), RemoteCustomer("t2", "Twin"))})
+    )
 
     for found in worlds:
         assert shuffled(found, seed).plan() == found.plan()
@@ -204,9 +208,7 @@ def test_an_unreadable_list_blocks_and_is_an_error_and_not_an_empty_world(broken
 
 def test_an_empty_source_is_held_and_not_believed() -> None:
     """200 with an empty list: everybody gone at once."""
-    found = town([9, 9, 9], [9, 9, 9]).remembering(
-        customers=known(**{f"t{n}": {"assigned": 19} for n in range(3)})
-    )
+    found = town([9, 9, 9], [9, 9, 9]).remembering(customers=known(**{f"t{n}": {"assigned": 19} for n in range(3)}))
 
     plan = found.safer(to_zero="settle").but(listed={**found.listed, "m365": ()}, readings={}).plan()
 
@@ -220,7 +222,10 @@ def test_an_empty_source_is_held_and_not_believed() -> None:
 
 def rivals(first: int, second: int, billed: int | None = 25, **fields: Any) -> World:
     found = world(billed=billed).but(
-        rules=(rule("One", decrease="now", create=True), rule("Two", **{"count": ref("E5"), "decrease": "now", **fields})),
+        rules=(
+            rule("One", decrease="now", create=True),
+            rule("Two", **{"count": ref("E5"), "decrease": "now", **fields}),
+        ),
         readings=reads(reading("t1", count("SPB", first), count("E5", second))),
     )
     return found.safer(max_decrease=units(100))
@@ -371,7 +376,13 @@ def test_a_shared_tenant_is_read_by_parts() -> None:
 
 
 def test_a_difference_is_target_less_billed_wherever_both_are_known() -> None:
-    for found in (world(27, 25), world(20, 25), world(27, 25, tolerance=5), world(27, 25, increase="ignore"), world(0, 25)):
+    for found in (
+        world(27, 25),
+        world(20, 25),
+        world(27, 25, tolerance=5),
+        world(27, 25, increase="ignore"),
+        world(0, 25),
+    ):
         made = found.one_line()
         assert made.target is not None
         assert made.billed is not None

@@ -187,7 +187,10 @@ def test_next_period_waits_for_the_first_day_of_the_next_one(used: int, word: st
 
     assert (seen.action, "2026-12-01" in seen.reason) == ("defer", True)
     assert seen.sighting is not None
-    november, december = NOW + timedelta(days=10, hours=13), NOW + timedelta(days=10, hours=14)  # either side of midnight
+    november, december = (
+        NOW + timedelta(days=10, hours=13),
+        NOW + timedelta(days=10, hours=14),
+    )  # either side of midnight
     remembered = found.remembering(sightings={seen.id: seen.sighting})
     assert remembered.one_line(november).action == "defer"
     remembered = remembered.but(billings=(billing(line(25), agreements=None),))
@@ -225,7 +228,9 @@ def test_a_percentage_of_nothing_tolerates_nothing() -> None:
         (2, 2, False, "post"), (3, 1, True, "settle"), (3, 2, True, "post"), (3, 2, False, "settle"), (3, 3, False, "post"),
     ],
 )  # fmt: skip
-def test_a_difference_settles_in_cycles_and_a_plan_is_none(settle: int, looks: int, counting: bool, expected: str) -> None:
+def test_a_difference_settles_in_cycles_and_a_plan_is_none(
+    settle: int, looks: int, counting: bool, expected: str
+) -> None:
     found = world(safety={"settle": settle})
     for _ in range(looks):
         seen = found.one_line()
@@ -512,7 +517,9 @@ def test_what_the_connection_cannot_post_is_blocked(used: int) -> None:
 
 
 def test_what_the_vendor_would_refuse_is_blocked_with_its_words() -> None:
-    found = world(26, 25).but(refusal=lambda posting, seen, products, when: f"agreement {posting.agreement_id} is closed")
+    found = world(26, 25).but(
+        refusal=lambda posting, seen, products, when: f"agreement {posting.agreement_id} is closed"
+    )
 
     assert (found.one_line().action, found.one_line().reason) == ("blocked", "agreement a1 is closed")
     assert replace(found).but(rules=world(increase="ignore").rules).one_line().action == "ignore"

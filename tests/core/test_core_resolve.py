@@ -239,5 +239,3 @@ def test_products_are_found_by_identifier_before_id_before_exact_name() -> None:
     assert [one.id for one in find_products("E5", catalogue)] == ["p4", "p5"]
     assert find_products("business premium", catalogue) == ()
     assert find_products("E*", catalogue) == ()
-
-

@@ -77,8 +77,8 @@ class Stage:
         self.world: World = small_msp(customers=customers, today=TODAY)
         self.graph = GraphSandbox(self.world, **(graph or {}))
         self.psa: ConnectWiseDouble = build_psa(self.world, **psa)
-        self._serving: list[Running] = [serve(self.psa), serve(self.graph.double)]
-        self.psa_url, self.graph_url = (one.url for one in self._serving)
+        self.psa_serving: Running = serve(self.psa)
+        self.graph_serving: Running = serve(self.graph.double)
         self.now = NOW
         self.environ: dict[str, str] = {}
         (folder / "mappings").mkdir(parents=True)
@@ -87,8 +87,8 @@ class Stage:
 
     def close(self) -> None:
         """Ends the doubles."""
-        for one in self._serving:
-            one.stop()
+        self.psa_serving.stop()
+        self.graph_serving.stop()
 
     # The admin's files
 
@@ -121,7 +121,7 @@ class Stage:
                 "public_key": {"env": "CW_PUBLIC_KEY"},
                 "private_key": {"env": "CW_PRIVATE_KEY"},
                 "client_id": "sandbox",
-                "base_url": self.psa_url,
+                "base_url": self.psa_serving.url,
                 **quick,
                 **(cw or {}),
             },
@@ -130,8 +130,8 @@ class Stage:
                 "tenant_id": self.world.partner_tenant,
                 "client_id": "sandbox-client",
                 "client_secret": {"env": "M365_CLIENT_SECRET"},
-                "base_url": self.graph_url,
-                "token_url": self.graph_url,
+                "base_url": self.graph_serving.url,
+                "token_url": self.graph_serving.url,
                 **quick,
                 **(m365 or {}),
             },
@@ -175,9 +175,12 @@ class Stage:
         """One command in this process."""
         out, err = io.StringIO(), io.StringIO()
         given = hoist(["--config", str(self.config_path), *map(str, arguments)])
-        with environment({**self.variables(), **environ}):
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                status = run(given)
+        with (
+            environment({**self.variables(), **environ}),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = run(given)
         return Done(status, out.getvalue(), err.getvalue())
 
     def cycle(self, **environ: str) -> Done:
