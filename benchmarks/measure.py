@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import platform
-import resource
 import sqlite3
 import statistics
 import struct
@@ -47,50 +46,32 @@ def cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def _pinned_to(place: int) -> list[int]:
-    """The core of the server (0) or of the client (1); all of them where there is only one or none is told."""
+def core_of(place: int) -> int:
+    """The core of the server (0) or of the client (1); -1, any, where there is only one or the machine tells none."""
     mine = cores()
-    return [mine[place]] if len(mine) > 1 else mine
-
-
-def _pin(place: int) -> None:
-    if wanted := _pinned_to(place):
-        os.sched_setaffinity(0, wanted)
+    return mine[place] if len(mine) > 1 else -1
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str], statuses: Sequence[int] = (0,)) -> Taken:
-    """Runs a command on the client's core and waits for it. Ends the benchmark where it ends with another status.
-
-    The peak is the kernel's. It starts with the memory of the process that forks, so this one stays small: recordings
-    are read by others.
-    """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=dict(environment),
-            preexec_fn=lambda: _pin(1),
-        )  # fmt: skip
-        _, told, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(told)  # it was waited for here, not by Popen
-        out.seek(0)
-        err.seek(0)
+    """Runs a command on the client's core and waits for it. Ends the benchmark where it ends with another status."""
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        spawn = [sys.executable, "-I", "-S", str(HERE / "spawn.py"), str(core_of(1)), out.name, err.name]
+        told = subprocess.run(
+            [*spawn, *command], env=dict(environment), check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
         output, trouble = out.read().decode(), err.read().decode()
-    if process.returncode not in statuses:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{trouble[-3000:]}")
-    peak = usage.ru_maxrss * _PEAK_UNIT / 2**20
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT / 2**20
-    if peak <= ours:
-        raise SystemExit(f"the peak of {peak:.0f} MiB may be that of the measuring process itself ({ours:.0f} MiB)")
-    return Taken(wall, usage.ru_utime + usage.ru_stime, peak, process.returncode, output)
+    wall, cpu, peak, status = told.split()
+    if int(status) not in statuses:
+        raise SystemExit(f"{' '.join(command)} ended with {status}:\n{trouble[-3000:]}")
+    return Taken(float(wall), float(cpu), int(peak) * _PEAK_UNIT / 2**20, int(status), output)
 
 
 @contextlib.contextmanager
 def server(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[int]:
     """A server on its own core, which prints its port; ended by closing its standard input."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), preexec_fn=lambda: _pin(0)
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment))
+    if (core := core_of(0)) >= 0:
+        os.sched_setaffinity(process.pid, [core])
     assert process.stdin is not None
     assert process.stdout is not None
     try:

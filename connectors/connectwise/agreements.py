@@ -142,9 +142,7 @@ class Terms:
             return f"the parent of {name} was not found, so its billing dates are not known"
         if starts is not None and starts > today:
             return f"{name} begins only on {starts}"
-        if self.bill_start is None:
-            return f"{name} has no billing start date, so ConnectWise does not bill it yet"
-        if self.bill_start > today:
+        if self.bill_start is not None and self.bill_start > today:
             return f"billing of {name} starts only on {self.bill_start}"
         return ""
 
@@ -185,7 +183,9 @@ def terms(
         dated=dated,
         orphan=orphan,
         months=None if orphan else _MONTHS.get(cycle),
-        bill_start=None if orphan else day(dated.bill_start_date),
+        # Without a billing start of its own an agreement is billed from its first day (the vendor's guide does not
+        # say; a quantity set on one that is not billed yet costs nobody anything).
+        bill_start=None if orphan else day(dated.bill_start_date) or day(dated.start_date),
         next_invoice=day(recap.next_invoice_date if recap else None) or day(dated.next_invoice_date),
         last_invoice=day(recap.last_invoice_date) if recap else None,
     )

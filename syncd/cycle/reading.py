@@ -120,7 +120,7 @@ def read_world(
         )
         for name, one in opened.items()
     }
-    mapped = {(name, one.id): customer for (customer, name), found in resolution.items() for one in found}
+    mapped = {(name, one.id): customer for (customer, name), found in resolution.items() for one in found if one.id}
     errors = [
         *(
             ReadError(e.connection, mapped.get((e.connection, e.customer), e.customer), e.code, e.message)

@@ -72,13 +72,16 @@ _BROKEN = "Nothing was done with it; `syncd ledger verify` says more."
 
 
 class Pen:
-    """Appends events inside one transaction, which must hold the write lock. Made by `pen`."""
+    """Appends events inside one transaction, which must hold the write lock. Made by `pen`.
+
+    `events`: how many there are by now.
+    """
 
     def __init__(self, connection: Connection, at: datetime) -> None:
         end = connection.execute(select(meta.c.events, meta.c.head)).one()
         self.connection = connection
         self._at = instant_text(at)
-        self._events: int = end.events
+        self.events: int = end.events
         self._head: str = end.head
 
     def open(self, intents: Sequence[Intent], cycle: str) -> list[Entry]:
@@ -88,7 +91,7 @@ class Pen:
         for intent, entry_id in zip(intents, self._new_ids([intent.key for intent in intents]), strict=True):
             data = created(intent, cycle)
             link = self._next(entry_id, None, intent.state, data)
-            self._events, self._head = link.seq, link.hash
+            self.events, self._head = link.seq, link.hash
             rows.append(projection.opened(link, data))
             links.append(link)
         if rows:
@@ -109,12 +112,12 @@ class Pen:
         )
         if hit.rowcount != 1:
             return None
-        self._events, self._head = link.seq, link.hash
+        self.events, self._head = link.seq, link.hash
         self._append([link])
         return Kept({**kept.row, **changes}, kept.created)
 
     def _next(self, entry_id: str, was: EntryState | None, to: EntryState, data: Mapping[str, Any]) -> Link:
-        link = Link(self._events + 1, entry_id, self._at, was.value if was else None, to.value, written(data))
+        link = Link(self.events + 1, entry_id, self._at, was.value if was else None, to.value, written(data))
         return replace(link, hash=link_hash(self._head, link))
 
     def _append(self, links: Sequence[Link]) -> None:
@@ -137,7 +140,7 @@ class Pen:
     def finish(self) -> None:
         """Notes the chain's new end."""
         self.connection.execute(
-            update(meta).where(meta.c.events != self._events).values(events=self._events, head=self._head)
+            update(meta).where(meta.c.events != self.events).values(events=self.events, head=self._head)
         )
 
 

@@ -31,11 +31,11 @@ from syncd.core.entries import (
     Sighting,
 )
 from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
-from syncd.ledger import cycles, engine, files, lookup, tables, verify
+from syncd.ledger import cycles, engine, files, lookup, mark, tables, verify
 from syncd.ledger.intents import decide, may_leave, put
 from syncd.ledger.lock import WriterLock
 from syncd.ledger.lookup import Event
-from syncd.ledger.pen import checked, pen
+from syncd.ledger.pen import Pen, checked, pen
 from syncd.ledger.projection import SAID
 from syncd.ledger.tables import meta
 
@@ -61,6 +61,8 @@ class Ledger:
         self._file = _file(path)
         with self._read() as connection:
             self.installation: str = connection.execute(select(meta.c.installation)).scalar_one()
+        if check:
+            self._look_for_amnesia()
 
     @classmethod
     def open(cls, url: str, clock: Clock, *, folder: Path, create: bool = True, check: bool = True) -> Ledger:
@@ -108,6 +110,23 @@ class Ledger:
                     f"another syncd took over the ledger {self.path}: this one may not write to it any more. Stop it."
                 )
             yield connection
+
+    @contextmanager
+    def _recording(self, consequence: str, *, claimed: bool = False) -> Iterator[Pen]:
+        """A writing transaction that adds to the record."""
+        with self._turn:
+            with self._write(consequence, claimed=claimed) as connection, pen(connection, self._clock()) as held:
+                yield held
+            mark.note(self.path, self.installation, held.events)
+
+    def _look_for_amnesia(self) -> None:
+        once = mark.noted(self.path, self.installation)  # read first: it never runs ahead of the ledger
+        with self._read() as connection:
+            told = connection.execute(select(meta.c.events, meta.c.restored)).one()
+        if once > told.events and told.restored is None:
+            with self._write() as connection:
+                connection.execute(update(meta).values(restored=meta.c.events))
+            _log.warning("ledger_went_back", path=str(self.path), events=told.events, once=once)
 
     # The single writer
 
@@ -217,7 +236,7 @@ class Ledger:
         intent whose identity has an open entry or whose replaced entry moved on, whose key exists, or whose `before`
         is not what syncd's own dated lines sum to now; and all that are joined to such a one by `follows`.
         """
-        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+        with self._recording(_NOT_POSTED) as held:
             return put(held, cycle, supersede, intents)
 
     def entries(
@@ -258,9 +277,9 @@ class Ledger:
 
         Raises LedgerBusy where this process lost the ledger, LedgerBroken where the entry was altered.
         """
-        with self._write(_NOT_POSTED, claimed=True) as connection, pen(connection, self._clock()) as held:
-            kept = checked(connection, entry.id)
-            if kept.row["state"] != EntryState.PLANNED or not may_leave(connection, kept):
+        with self._recording(_NOT_POSTED, claimed=True) as held:
+            kept = checked(held.connection, entry.id)
+            if kept.row["state"] != EntryState.PLANNED or not may_leave(held.connection, kept):
                 _log.info("entry_not_sent", entry=entry.id, state=kept.row["state"])
                 return None
             fenced = exists().where(meta.c.epoch == self._epoch)
@@ -288,8 +307,8 @@ class Ledger:
         said = {**(data or {}), "note": note} | ({"remote_id": remote_id} if remote_id else {})
         sent = entry.state in (EntryState.SENDING, EntryState.UNKNOWN)
         consequence = _OUTCOME if sent else _NOT_POSTED
-        with self._write(consequence, claimed=True) as connection, pen(connection, self._clock()) as held:
-            kept = checked(connection, entry.id)
+        with self._recording(consequence, claimed=True) as held:
+            kept = checked(held.connection, entry.id)
             moved = held.move(kept, state, said, only=true()) if kept.row["state"] == entry.state else None
             if moved is None:
                 raise SyncdError(
@@ -299,12 +318,12 @@ class Ledger:
 
     def approve(self, ids: Sequence[str], by: str) -> list[Entry]:
         """Held entries become planned in a person's name, with their followers. All or none: raises one UserFault."""
-        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+        with self._recording(_NOT_POSTED) as held:
             return decide(held, ids, EntryState.PLANNED, by)
 
     def reject(self, ids: Sequence[str], why: str, by: str) -> list[Entry]:
         """Held entries end, with their followers. All or none: raises one UserFault."""
-        with self._write(_NOT_POSTED) as connection, pen(connection, self._clock()) as held:
+        with self._recording(_NOT_POSTED) as held:
             return decide(held, ids, EntryState.REJECTED, by, why)
 
     # The record
@@ -327,8 +346,8 @@ class Ledger:
 
     @property
     def restored(self) -> bool:
-        """The ledger came from a backup and may have forgotten what it posted: nothing is posted unasked until
-        every line was looked at and `trust` was called (RELIABILITY, rule 12)."""
+        """The ledger came from a backup, or went back, and may have forgotten what it posted: nothing is posted
+        unasked until every line was looked at and `trust` was called (RELIABILITY, rule 12)."""
         with self._read() as connection:
             return connection.execute(select(meta.c.restored)).scalar_one() is not None
 
@@ -336,6 +355,8 @@ class Ledger:
         """Everything that may have been posted after the backup was looked at."""
         with self._write(claimed=True) as connection:
             connection.execute(update(meta).values(restored=None))
+            events: int = connection.execute(select(meta.c.events)).scalar_one()
+        mark.note(self.path, self.installation, events)
 
 
 def _file(path: Path) -> tuple[int, int]:

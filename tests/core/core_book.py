@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from core_kit import INSTALLATION, NOW, World, billing, line
+from core_kit import EMPTY, NOW, World, billing, line
 
 from syncd.core.entries import (
     OPEN,
@@ -100,7 +100,7 @@ class Book:
     def ended(self, state: EntryState) -> list[Entry]:
         return [one for one in self.entries.values() if one.state is state]
 
-    def past(self, base: Past = Past(INSTALLATION)) -> Past:
+    def past(self, base: Past = EMPTY) -> Past:
         identities = dict.fromkeys(one.intent.identity for one in self.entries.values())
         lines = {identity: self._history(identity) for identity in identities}
         return replace(base, lines=lines, sightings=dict(self.sightings))
@@ -111,18 +111,15 @@ class Book:
         opened = [one for one in mine if one.state in OPEN]
         posted = [one for one in ended if one.state is EntryState.POSTED]
         closed = ended[-1] if ended else None
+        last = posted[-1] if posted else None
         return LineHistory(
             generation=len(ended),
             open=opened[0] if opened else None,
-            closed=Closed(
-                closed.id, closed.state, closed.intent.fingerprint, closed.note, closed.decided_by, closed.intent.undo_of
-            ) if closed else None,
-            posted=Settled(
-                posted[-1].id, posted[-1].intent.before, posted[-1].intent.to, posted[-1].settled_at or NOW,
-                posted[-1].remote_id,
-            ) if posted else None,
+            closed=closed and _closed(closed),
+            posted=last
+            and Settled(last.id, last.intent.before, last.intent.to, last.settled_at or NOW, last.remote_id),
             own_quantity=self._own(mine),
-        )  # fmt: skip
+        )
 
     def _own(self, mine: Iterable[Entry]) -> Decimal:
         total = Decimal(0)
@@ -187,6 +184,14 @@ class Book:
     def leader_ended(self, intent: Intent) -> EntryState | None:
         """How the entry that this one follows ended; None where it follows nothing."""
         return next((one.state for one in self.entries.values() if one.intent.key == intent.follows), None)
+
+
+def _closed(entry: Entry) -> Closed:
+    return Closed(entry.id, entry.state, entry.intent.fingerprint, entry.note, entry.decided_by, entry.intent.undo_of)
+
+
+def _settled(entry: Entry) -> Settled:
+    return Settled(entry.id, entry.intent.before, entry.intent.to, entry.settled_at or NOW, entry.remote_id)
 
 
 def step(base: World, book: Book, psa: Psa, now: datetime = NOW, *, send: bool = True, applying: bool = False) -> Plan:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from syncd.core.entries import KnownCustomer, LineHistory, Past
+from syncd.core.entries import KnownCustomer, Past
 from syncd.core.keys import digest, mark_prefix
 from syncd.core.plan import Plan, PlanLine, make_plan
 from syncd.core.resolve import ReadError, Refusal, Resolution, View, resolve
@@ -59,6 +59,7 @@ NOVEMBER = Period(date(2026, 11, 1), date(2026, 11, 30))
 DECEMBER = Period(date(2026, 12, 1), date(2026, 12, 31))
 INSTALLATION = "acmehome"
 PREFIX = mark_prefix(INSTALLATION)
+EMPTY = Past(INSTALLATION)  # a ledger in which nothing is written yet
 ASSIGNED = Query("assigned")
 QUANTITY = Query("quantity")
 INVOICED = Query("invoiced")
@@ -218,7 +219,7 @@ class World:
     products: tuple[Product, ...] | None = ()
     ignores: tuple[Ignore, ...] = ()
     errors: tuple[ReadError, ...] = ()
-    past: Past = Past(INSTALLATION)
+    past: Past = EMPTY
     operations: frozenset[Operation] = ALL_OPERATIONS
     refusal: Refusal = no_refusal
 
@@ -351,15 +352,21 @@ def identity(found: World, **fields: Any) -> str:
     return found.one_line(**fields).effects[0].identity
 
 
-def with_history(found: World, history: Callable[[PlanLine], LineHistory]) -> World:
-    """The same world after something happened to the line's identity; `history` gets the line as it was planned."""
-    line_now = found.one_line()
-    lines = {**found.past.lines, line_now.effects[0].identity: history(line_now)}
-    return found.remembering(lines=lines)
-
-
 def posts(lines: Iterable[PlanLine]) -> list[PlanLine]:
     return [one for one in lines if one.action == "post"]
 
 
 LINE = TrueUp.LINE
+
+
+FREE: Mapping[str, Any] = {name: units(10**6) for name in ("max_increase", "max_decrease", "max_step", "max_amount")}
+
+
+def using(base: World, used: Any) -> World:
+    return base.but(readings=reads(reading("t1", count("SPB", used))))
+
+
+def free(used: Any = 27, **fields: Any) -> World:
+    """A world in which only the rule holds back."""
+    safety = {**FREE, "to_zero": "settle", **fields.pop("safety", {})}
+    return world(used, 25, safety=safety, **{"decrease": "now", **fields})

@@ -1,4 +1,4 @@
-"""Cycles one after another, against a billing system and a ledger in memory: once is enough, and never more than due."""
+"""Cycles one after another, against a billing system and a ledger in memory: once is enough, never more than due."""
 
 from __future__ import annotations
 
@@ -10,43 +10,17 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, operations, step
-from core_kit import (
-    DECEMBER,
-    LINE,
-    NOVEMBER,
-    NOW,
-    World,
-    agreement,
-    count,
-    line,
-    posts,
-    product,
-    reading,
-    reads,
-    units,
-    world,
-)
+from core_kit import DECEMBER, FREE, LINE, NOVEMBER, NOW, agreement, free, line, posts, product, units, using
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.entries import EntryState
-from syncd.model import Operation
+from syncd.model import Operation, Posting
 from syncd.periods import parse_period
 
 LATER = timedelta(hours=1)  # the list shows what was written
 IN_DECEMBER = datetime.fromisoformat("2026-12-05T16:00:00+00:00")
-FREE: dict[str, Any] = {name: units(10**6) for name in ("max_increase", "max_decrease", "max_step", "max_amount")}
 WHOLE_MONTH = (agreement(invoiced_through=date(2026, 11, 30)),)
-
-
-def using(base: World, used: Any) -> World:
-    return base.but(readings=reads(reading("t1", count("SPB", used))))
-
-
-def free(used: Any = 27, **fields: Any) -> World:
-    """A world in which only the rule holds back."""
-    safety = {**FREE, "to_zero": "settle", **fields.pop("safety", {})}
-    return world(used, 25, safety=safety, **{"decrease": "now", **fields})
 
 
 @pytest.mark.parametrize(
@@ -58,6 +32,7 @@ def free(used: Any = 27, **fields: Any) -> World:
         ({"true_up": LINE}, Psa({"l1": line(25)}), {Operation.POST_LINE: 1}),
         ({"true_up": LINE}, Psa(), {Operation.POST_LINE: 1}),
         ({"create": True}, Psa(), {Operation.ADD_LINE: 1}),
+        ({"create": True}, Psa({}, WHOLE_MONTH), {Operation.ADD_LINE: 1}),  # it begins after what is invoiced
         ({"prorate": True}, Psa({"l1": line(25)}, WHOLE_MONTH), {Operation.SET_QUANTITY: 1, Operation.POST_LINE: 1}),
         ({"prorate": True, "true_up": LINE}, Psa({"l1": line(25)}), {Operation.POST_LINE: 1}),
         ({"tolerance": 2}, Psa({"l1": line(25)}), {}),
@@ -134,7 +109,7 @@ def test_the_lines_of_a_period_sum_to_what_was_due(rises: list[int], recurring: 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["post", "lose", "stall"])), min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_the_sum_never_exceeds_what_is_due_when_answers_are_lost(story: list[tuple[int, str]]) -> None:
-    """Lost answers (`unknown`) and sendings that did not leave (`planned`) count as if posted, until they are settled."""
+    """What was lost (`unknown`) or did not leave (`planned`) counts as if posted until it is settled."""
     base, book, psa = free(true_up=LINE), Book(), Psa({"l1": line(25)})
     used = 25
     for n, (rise, luck) in enumerate(story):
@@ -267,163 +242,11 @@ def test_no_key_is_used_for_two_things(counts: list[int], approvals: list[bool])
             for entry in book.open(EntryState.HELD):
                 book.approve(entry.id)
 
-    by_key = {}
+    by_key: dict[str, Posting] = {}
     for entry in book.entries.values():
         assert by_key.setdefault(entry.intent.key, entry.intent.posting) == entry.intent.posting
     assert not book.refused
     assert all(one.quantity != two.quantity for one, two in pairwise(psa.done))
-
-
-# What waits goes on waiting, and what was approved is posted, also over the end of a period.
-
-
-@pytest.mark.parametrize("true_up", ["quantity", "line"])
-def test_what_waits_is_one_entry_however_often_it_is_looked_at(true_up: str) -> None:
-    base, book, psa = free(increase="hold", true_up=true_up), Book(), Psa({"l1": line(25)})
-
-    for n in range(5):
-        step(base, book, psa, NOW + n * LATER)
-
-    assert [one.state for one in book.entries.values()] == [EntryState.HELD]
-
-
-def test_a_quantity_that_waits_over_the_end_of_the_period_stays_one_entry() -> None:
-    base, book = free(increase="hold"), Book()
-    psa = Psa({"l1": line(25)}, (agreement(period=NOVEMBER),))
-    step(base, book, psa)
-    psa.agreements = (agreement(period=DECEMBER),)
-    for n in range(4):
-        step(base, book, psa, IN_DECEMBER + n * LATER)
-
-    assert [one.state for one in book.entries.values()] == [EntryState.HELD]
-    book.approve("e1")
-    step(base, book, psa, IN_DECEMBER + 5 * LATER)
-    assert [(one.before, one.quantity) for one in psa.done] == [(25, 27)]
-
-
-@pytest.mark.parametrize(
-    ("fields", "agreements", "expected"),
-    [
-        ({}, None, [Operation.SET_QUANTITY]),
-        ({"true_up": LINE}, None, [Operation.POST_LINE]),
-        ({"prorate": True}, WHOLE_MONTH, [Operation.SET_QUANTITY, Operation.POST_LINE]),
-    ],
-)
-def test_what_was_approved_is_posted_in_the_next_cycle(
-    fields: dict[str, Any], agreements: Any, expected: list[Operation]
-) -> None:
-    base, book, psa = free(increase="hold", **fields), Book(), Psa({"l1": line(25)}, agreements)
-    step(base, book, psa)
-    for entry in book.open(EntryState.HELD):
-        book.approve(entry.id)
-
-    step(base, book, psa, NOW + LATER)
-
-    assert [one.operation for one in psa.done] == expected
-    assert {one.state for one in book.entries.values()} == {EntryState.POSTED}
-
-
-@pytest.mark.parametrize("true_up", ["quantity", "line"])
-def test_a_sending_that_did_not_leave_is_sent_later_under_its_key(true_up: str) -> None:
-    base, book, psa = free(true_up=true_up), Book(), Psa({"l1": line(25)})
-    step(base, book, psa, send=False)
-    (waiting,) = book.open(EntryState.PLANNED)
-
-    step(base, book, psa, NOW + LATER)
-
-    assert [one.key for one in psa.done] == [waiting.intent.key]
-    assert len(book.entries) == 1
-
-
-def test_the_part_of_a_period_is_not_lost_when_only_its_leader_was_sent() -> None:
-    """Killed between the two: the line is right already, and the part of the period must still be billed, once."""
-    base, book, psa = free(prorate=True), Book(), Psa({"l1": line(25)}, WHOLE_MONTH)
-    step(base, book, psa, send=False)
-    leader, follower = book.open(EntryState.PLANNED)
-    assert follower.intent.follows == leader.intent.key
-    book.settle(leader.id, EntryState.POSTED, psa.take(leader.intent.posting))
-
-    for n in range(1, 4):
-        step(base, book, psa, NOW + n * LATER)
-
-    assert [one.operation for one in psa.done] == [Operation.SET_QUANTITY, Operation.POST_LINE]
-    assert not book.open()
-
-
-def test_a_dated_line_of_the_old_period_is_still_owed_in_the_new_one() -> None:
-    base, book = free(27, true_up=LINE), Book()
-    psa = Psa({"l1": line(25)}, (agreement(period=NOVEMBER),))
-    step(base, book, psa, send=False)
-    psa.agreements = (agreement(period=DECEMBER),)
-    step(using(base, 25), book, psa, IN_DECEMBER)  # nothing is due in December
-
-    assert (psa.dated("2026-11"), psa.dated("2026-12")) == (2, 0)
-
-
-@pytest.mark.parametrize("true_up", ["quantity", "line"])
-@pytest.mark.parametrize("state", [EntryState.UNKNOWN, EntryState.SENDING])
-def test_nothing_overtakes_an_outcome_that_is_not_known(true_up: str, state: EntryState) -> None:
-    base, book, psa = free(true_up=true_up), Book(), Psa({"l1": line(25)})
-    step(base, book, psa, send=False)
-    book.settle("e1", state)
-
-    for n, used in enumerate((27, 28, 20)):
-        made = step(using(base, used), book, psa, NOW + n * LATER).lines[0]
-        assert (made.action, made.effects) == ("blocked", ())
-        assert "e1" in made.reason
-    assert len(book.entries) == 1
-    assert not psa.done
-
-
-def test_a_refused_posting_is_not_repeated_until_something_moves() -> None:
-    base, book, psa = free(), Book(), Psa({"l1": line(25)})
-    step(base, book, psa, send=False)
-    book.settle("e1", EntryState.FAILED, note="the agreement is closed")
-
-    for n in range(3):
-        made = step(base, book, psa, NOW + n * LATER).lines[0]
-        assert (made.action, "the agreement is closed" in made.reason) == ("blocked", True)
-    step(using(base, 28), book, psa, NOW + 4 * LATER)
-
-    assert [one.quantity for one in psa.done] == [28]
-    assert len({one.intent.key for one in book.entries.values()}) == 2
-
-
-def test_a_rejected_change_stays_away_until_something_moves() -> None:
-    base, book, psa = free(increase="hold"), Book(), Psa({"l1": line(25)})
-    step(base, book, psa)
-    book.reject("e1")
-
-    assert step(base, book, psa, NOW + LATER).lines[0].action == "ignore"
-    assert not book.open()
-    step(using(base, 28), book, psa, NOW + 2 * LATER)
-    (waiting,) = book.open(EntryState.HELD)
-    assert waiting.intent.to == 28
-
-
-def test_a_line_added_by_hand_meanwhile_is_adopted() -> None:
-    base, book, psa = free(3, create=True, increase="hold"), Book(), Psa()
-    step(base, book, psa)
-    psa.lines["l1"] = line(2)
-    step(base, book, psa, NOW + LATER)
-
-    assert [(str(one.intent.operation), one.state) for one in book.entries.values()] == [
-        ("add_line", EntryState.SUPERSEDED),
-        ("set_quantity", EntryState.HELD),
-    ]
-
-
-def test_an_edited_true_up_is_held_and_never_posted_twice() -> None:
-    """Somebody deleted syncd's line: whatever `foreign_edit` says, a plan never says `post` with nothing to post."""
-    for policy in ("hold", "overwrite", "accept"):
-        base, book, psa = free(true_up=LINE, safety={"foreign_edit": policy}), Book(), Psa({"l1": line(25)})
-        step(base, book, psa)
-        del psa.lines["n1"]
-        made = step(base, book, psa, NOW + LATER).lines[0]
-
-        assert made.action in ("hold", "ignore")
-        assert "foreign edit" in made.findings
-        assert len(psa.done) == 1
 
 
 def test_prorating_bills_the_days_that_are_left() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import product as every
 
 import pytest
@@ -10,7 +11,7 @@ from core_kit import count as seats
 
 from syncd.core.entries import KnownCustomer
 from syncd.core.findings import name_differences
-from syncd.model import RemoteCustomer, State
+from syncd.model import Reading, RemoteCustomer, State
 
 NOT_KNOWN = [State.UNKNOWN, State.PARTIAL, State.GONE]
 
@@ -45,13 +46,13 @@ def test_every_difference_has_its_name(
 def test_what_is_not_known_differs_from_nothing(
     bought: int | None, used: int | None, billed: int | None, invoiced: int | None
 ) -> None:
-    def wrap(value: int | None) -> object:
+    def wrap(value: int | None) -> Decimal | None:
         return None if value is None else units(value)
 
     names = set(
         name_differences(
             bought=wrap(bought), used=wrap(used), billed=wrap(billed), invoiced=wrap(invoiced), difference=None
-        )  # type: ignore[arg-type]
+        )
     )
 
     assert ("shelfware" in names) is (bought is not None and used is not None and bought > used)
@@ -124,14 +125,14 @@ def test_states_told_are_those_of_the_numbers_the_rule_asks_for(state: State) ->
     ],
 )
 def test_the_worst_state_of_the_parts_is_the_state_of_the_sum(first: State, second: State, sum_: State) -> None:
-    def part(id_: str, state: State) -> object:
+    def part(id_: str, state: State) -> Reading:
         return reading(id_, *([seats("SPB", 5)] if state is State.KNOWN else []), state=state)
 
     tenants = (RemoteCustomer("t1", "East"), RemoteCustomer("t2", "West"))
     found = world().but(customers=(customer(m365=["t1", "t2"], cw="c1"),))
     found = found.but(
         listed={**found.listed, "m365": tenants},
-        readings={"m365": (part("t1", first), part("t2", second))},  # type: ignore[dict-item]
+        readings={"m365": (part("t1", first), part("t2", second))},
     )
 
     made = found.one_line()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core_kit import World, count, customer, known, line, reading, reads, units, world
+from core_kit import World, agreement, count, customer, known, line, reading, reads, units, world
 from core_kit import billing as bills
 
 from syncd.core.entries import KnownCustomer
@@ -66,7 +66,7 @@ def test_one_customers_agreement_says_nothing_of_the_others() -> None:
     found = world().but(
         customers=(customer("A", m365="t1", cw="c1"), customer("B", m365="t2", cw="c2")),
         readings=reads(reading("t1", count("SPB", 5)), reading("t2", count("SPB", 5))),
-        billings=(bills(line(5)), bills(line(25, "l2", customer_id="c2"), id_="c2")),
+        billings=(bills(line(5)), bills(line(25, "l2", agreement_id="a2"), id_="c2", agreements=(agreement("a2"),))),
     )
     found = found.but(
         listed={

@@ -41,7 +41,7 @@ def test_door_lets_exact_numbers_in(given_: object, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_door_refuses_everything_else_in_words(given_: object) -> None:
-    with pytest.raises(ValueError, match="is not a (usable )?number"):
+    with pytest.raises(ValueError, match=r"is not a (usable )?number"):
         number(given_)
 
 

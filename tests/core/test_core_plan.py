@@ -40,7 +40,9 @@ from syncd.core.entries import LineHistory, Settled, Sighting
 from syncd.core.resolve import ReadError
 from syncd.core.rules import Mode, RemoteKey
 from syncd.model import Query, RemoteCustomer, State
+from syncd.periods import DAY
 
+SOON = NOW.date() + timedelta(days=3)
 STATES = [State.UNKNOWN, State.PARTIAL, State.GONE]
 
 
@@ -134,7 +136,7 @@ def test_the_order_of_input_never_shows_in_a_sentence(seed: int) -> None:
         world(3, None, create=True).but(billings=(billing(agreements=agreements),)),
         world(bill=bill("Twin")).but(products=twins),
         world().but(billings=(billing(line(25, marker="sd-zzzz-2"), line(5, "l0", marker="sd-yyyy-1")),)),
-        world().but(billings=(billing(line(25, starts=NOW.date() + timedelta(days=3)), line(2, "l0", starts=NOW.date() + timedelta(days=4))),)),
+        world().but(billings=(billing(line(25, starts=SOON), line(2, "l0", starts=SOON + DAY)),)),
     ]  # fmt: skip
     shared = world().but(customers=(customer(m365="Twin", cw="c1"),))
     worlds.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_kit import ASSIGNED, bill, bought_ref, customer, product, ref, rule, wheres
+from core_kit import ASSIGNED, bought_ref, customer, product, ref, rule, wheres
 
 from syncd.core.entries import KnownCustomer
 from syncd.core.resolve import (

@@ -39,8 +39,8 @@ LINE_KEYS = (
     "reason"
 ).split()
 ENTRY_KEYS = (
-    "id key cycle customer rule connection operation period from to amount currency state remote_id attempts decided_by "
-    "created_at settled_at hash"
+    "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "
+    "decided_by created_at settled_at hash"
 ).split()
 
 
@@ -127,8 +127,8 @@ def test_the_keys_of_an_entry() -> None:
     assert [name for name in made if name in ENTRY_KEYS] == ENTRY_KEYS
     assert {name: made[name] for name in ENTRY_KEYS if name not in ("key", "hash")} == {
         "id": "e1", "cycle": "cycle", "customer": "Contoso", "rule": "Premium", "connection": "cw",
-        "operation": "set_quantity", "period": "2026-11", "from": "25", "to": "27", "amount": "40.00", "currency": "USD",
-        "state": "posted", "remote_id": "l1", "attempts": 1, "decided_by": "policy",
+        "operation": "set_quantity", "period": "2026-11", "from": "25", "to": "27", "amount": "40.00",
+        "currency": "USD", "state": "posted", "remote_id": "l1", "attempts": 1, "decided_by": "policy",
         "created_at": "2026-11-20T16:00:00+00:00", "settled_at": "2026-11-20T16:00:00+00:00",
     }  # fmt: skip
     assert json.loads(json.dumps(made)) == made

@@ -127,7 +127,7 @@ def test_two_open_additions_of_one_product(pair: Stage) -> None:
     done = pair.cycle()
     assert done.status == 1
     line = done.line(ALDER)
-    assert (line["action"], line["findings"], line["billed"]) == ("blocked", ["duplicate line"], "50")
+    assert (line["action"], line["findings"], line["billed"]) == ("blocked", ["overbilling", "duplicate line"], "50")
     assert line["reason"].startswith("2 open lines bill 'M365-BP': ")
     assert str(row["id"]) in line["reason"]
     assert "77000" in line["reason"]
@@ -250,7 +250,8 @@ def test_a_list_of_companies_that_is_half(pair: Stage) -> None:
     assert done.status == 1
     [error] = done.json["errors"]
     assert (error["connection"], error["code"]) == ("cw", "incomplete")
-    assert "gave 1 rows where its count says 2" in error["message"]
+    assert "company/companies gave 1 rows" in error["message"]
+    assert "its count says 2" in error["message"]
     assert done.actions() == {ALDER: "blocked", BIRCHWOOD: "blocked"}
     assert pair.writes() == []
 
@@ -260,15 +261,15 @@ def test_half_of_the_seats_are_not_believed(raise_stage: Callable[..., Stage]) -
     stage = raise_stage(4)
     stage.map(rule("Business Premium", PREMIUM, decrease="now"), only=(ALDER, BIRCHWOOD, DOGWOOD))
     stage.configure(mode="observe")
-    stage.cycle()  # 50 seats are believed
+    stage.cycle()  # 52 seats are believed
     stage.configure(safety={"max_decrease": "90%"})
-    stage.dismiss(ALDER, 14)
+    stage.dismiss(ALDER, 15)
     stage.hire(BIRCHWOOD, 1)
     for _ in range(2):
         done = stage.cycle()
         assert done.status == 3
         assert done.actions() == {ALDER: "hold", BIRCHWOOD: "hold", DOGWOOD: "hold"}
-        assert "m365 fell by 26%" in done.line(ALDER)["reason"]
+        assert "m365 fell by 26.9%" in done.line(ALDER)["reason"]
         assert "more than source_drop 25%" in done.line(BIRCHWOOD)["reason"]
     assert stage.writes() == []
 
@@ -334,7 +335,7 @@ def test_a_source_that_is_down(pair: Stage) -> None:
     done = pair.cycle()
     assert done.status == 1
     [error] = done.json["errors"]
-    assert (error["connection"], error["code"]) == ("m365", "unavailable")
+    assert (error["connection"], error["customer"], error["code"]) == ("m365", None, "unavailable")
     assert "cannot be reached (connection refused or unknown host)" in error["message"]
     assert done.actions() == {ALDER: "blocked", BIRCHWOOD: "blocked"}
     assert pair.effects == []
@@ -366,9 +367,20 @@ def test_a_psa_that_goes_down_between_plan_and_posting(pair: Stage, monkeypatch:
     assert pair.effects == []
 
 
-def test_a_slow_tenant_delays_nobody_else(pair: Stage) -> None:
+def test_a_slow_answer_about_one_customer_stops_nobody_else(pair: Stage) -> None:
+    pair.configure(cw={"timeout": "0.15s"})
+    pair.psa.fail("slow", path="agreements/1001/additions$", times=20, seconds=0.4)
+    done = pair.cycle()
+    assert done.status == 1
+    [(code, sentence)] = told(done, ALDER)
+    assert (code, "did not answer in time" in sentence) == ("timeout", True)
+    assert (done.line(ALDER)["billed"], done.line(ALDER)["action"]) == (None, "blocked")
+    assert only_birchwood(pair)
+
+
+def test_a_sign_in_host_that_does_not_answer_is_not_waited_for(pair: Stage) -> None:
     pair.configure(m365={"timeout": "0.15s"})
-    pair.graph.double.fail("slow", path=pair.company(ALDER).tenant_id, times=20, seconds=0.5)
+    pair.graph.double.fail("slow", path=f"{pair.company(ALDER).tenant_id}/oauth2", times=20, seconds=0.4)
     done = pair.cycle()
     assert done.status == 1
     [(code, sentence)] = told(done, ALDER)
@@ -386,7 +398,9 @@ def test_a_web_page_instead_of_data(pair: Stage, vendor: str) -> None:
     done = pair.cycle()
     assert done.status == 1
     assert {one["code"] for one in done.json["errors"]} == {"malformed"}
-    assert "a web page instead of data (a proxy, a sign-in page or a wrong base_url?)" in done.json["errors"][0]["message"]
+    assert (
+        "a web page instead of data (a proxy, a sign-in page or a wrong base_url?)" in done.json["errors"][0]["message"]
+    )
     assert done.actions() == {ALDER: "blocked", BIRCHWOOD: "blocked"}
     assert pair.effects == []
     assert pair.cycle().status == 0  # it was the only one
@@ -472,19 +486,16 @@ def test_a_full_disk_sends_nothing(pair: Stage, monkeypatch: pytest.MonkeyPatch)
         (pages,) = opened.execute("PRAGMA page_count").fetchone()
     opened.close()
     monkeypatch.setattr(ledger_engine, "PRAGMAS", (*ledger_engine.PRAGMAS, f"max_page_count = {pages}"))
-    pair.hire(BIRCHWOOD, 1)
-    pair.hire(BIRCHWOOD, -0)
     done = pair.cycle()
-    while done.status == 0:  # until there is no free page left
-        pair.hire(BIRCHWOOD, 1)
-        done = pair.cycle()
-        assert len(pair.effects) <= 1
     assert done.status == 1
     assert "the disk is full" in done.err
     assert "syncd.db could not grow" in done.err
     monkeypatch.undo()
+    assert pair.writes() == []
+    assert pair.entries() == []
+    assert pair.cycle().status == 0  # there is space again, and nothing was lost
+    assert len(pair.effects) == 2
     assert pair.verified()
-    assert {one["state"] for one in pair.entries()} <= {"posted", "planned"}
 
 
 def test_a_disk_that_refuses_sends_nothing(pair: Stage) -> None:

@@ -196,7 +196,6 @@ def test_marks_are_read_from_a_custom_field_where_that_is_set(bench: Bench) -> N
         ({"noEndingDateFlag": False, "endDate": "2026-11-15T00:00:00Z"}, "ended on 2026-11-15"),
         ({"startDate": "2026-12-01T00:00:00Z"}, "is inactive"),
         ({"billStartDate": "2026-12-01T00:00:00Z"}, "starts only on 2026-12-01"),
-        ({"billStartDate": None}, "has no billing start date"),
     ],
 )
 def test_an_agreement_that_bills_nothing_says_why(bench: Bench, changes: dict[str, Any], words: str) -> None:
@@ -332,3 +331,15 @@ def test_the_moment_is_not_cached(bench: Bench) -> None:
     later = replace(bench.moment, today=date(2026, 12, 2), period=Period(date(2026, 12, 1), date(2026, 12, 31)))
     [billing] = connection.lines([bench.customer], later)
     assert billing.agreements[0].period == Period(date(2026, 12, 1), date(2026, 12, 31))
+
+
+def test_without_a_billing_start_an_agreement_is_billed_from_its_first_day(bench: Bench) -> None:
+    bench.double.tables["finance/agreements"][1001].update(
+        billStartDate=None, startDate="2025-01-15T00:00:00Z", invoicingCycle="ContractYear"
+    )
+
+    agreement = next(one for one in bench.billing().agreements if one.id == "1001")
+
+    assert agreement.obstacle == ""
+    assert agreement.period is not None
+    assert agreement.period.first.day == 15
