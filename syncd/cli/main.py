@@ -126,5 +126,7 @@ def _register() -> None:
         app.add_typer(ledger_app, name="ledger")
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # python -m syncd.cli.main: the commands add themselves to the module of that name
+    from syncd.cli.main import main as run_module
+
+    run_module()

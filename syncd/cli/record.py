@@ -137,6 +137,7 @@ def _explain_entry(context: Context, id_: str) -> int:
                 "at": event.at.isoformat(timespec="seconds"),
                 "state": str(event.to_state),
                 "note": str(event.data.get("note", "")),
+                "answer": str(event.data.get("echo", "")) or None,
                 "hash": event.hash,
             }
             for event in record.events(entry.id)
@@ -151,11 +152,11 @@ def _show(
     how = line.get("derivation", {})
     digests = [part["subjects"] for part in [*how.get("counts", []), *how.get("bought", [])] if part.get("subjects")]
     subjects = {digest: json.loads(body) for digest in digests if (body := record.blob(digest)) is not None}
-    rule = record.observation("", how.get("rule", ""), "rule")
+    kept = record.observation("", how.get("rule", ""), "rule")
+    rule = json.loads(kept.body) if kept else None
     if options(context).json:
-        as_stood = json.loads(rule.body) if rule else None
-        print_json({"line": line, "subjects": subjects, "rule": as_stood, "entry": entry, "events": events})
+        print_json({"line": line, "subjects": subjects, "rule": rule, "entry": entry, "events": events})
         return
-    from syncd.cli.tables import explanation
+    from syncd.cli.explaining import explanation
 
-    console().print(explanation(line, subjects, entry, events))
+    console().print(explanation(line, subjects, rule, entry, events))

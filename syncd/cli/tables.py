@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -200,45 +199,3 @@ def entries_table(entries: Iterable[Entry], *, title: str = "") -> Table:
             clean(entry.note or intent.why),
         )
     return table
-
-
-def explanation(
-    line: Mapping[str, Any], subjects: Mapping[str, Sequence[Sequence[str]]], entry: Mapping[str, Any] | None,
-    events: Sequence[Mapping[str, Any]],
-) -> RenderableType:  # fmt: skip
-    """One number with its whole derivation."""
-    how = line.get("derivation", {})
-    out: list[RenderableType] = [
-        Text(f"{clean(line['customer'])} · {clean(line['rule'])} · {line['connection']}", style="bold"),
-        Text(""),
-    ]
-    for heading, parts in (("Counted", how.get("counts", [])), ("Bought", how.get("bought", []))):
-        for part in parts:
-            factor = f" × {part['factor']}" if part["factor"] != "1" else ""
-            note = f" ({part['note']})" if part.get("note") else ""
-            out.append(
-                Text(
-                    f"{heading}: {part['quantity']}{factor} × {part['name']} [{part['sku']}] in {part['connection']} "
-                    f"{part['customer_id']}, {part['query']}; read whole: {part['proof'] or 'yes'}{note}"
-                )
-            )
-            for subject in subjects.get(part.get("subjects", ""), ()):
-                out.append(Text(f"    {subject[1]}" + (f" · {subject[2]}" if subject[2] else ""), style="dim"))
-    out += [Text(f"  {step['text']}: {step['result']}") for step in how.get("steps", [])]
-    out.append(Text(f"Target {line['target']}, billed {line['billed']}: differs by {line['difference']}"))
-    if line["findings"]:
-        out.append(Text("Findings: " + ", ".join(line["findings"])))
-    out.append(Text(f"{line['action']}: {line['reason']}", style="bold"))
-    if entry is not None:
-        out += [
-            Text(""),
-            Text(f"Entry {entry['id']}: {entry['operation']} {entry['from']} → {entry['to']}", style="bold"),
-        ]
-        out.append(Text(f"  key {entry['key']}"))
-        out.append(Text(f"  request {entry['request']}"))
-        if entry.get("remote_id"):
-            out.append(Text(f"  record {entry['remote_id']} in {entry['connection']}"))
-        for event in events:
-            note = f": {event['note']}" if event.get("note") else ""
-            out.append(Text(f"  {event['at']}  {event['state']}{note}  {event['hash'][:12]}"))
-    return Group(*out)

@@ -56,6 +56,6 @@ def demo(
     every: Annotated[int, typer.Option(min=1, help="Seconds between two cycles.")] = 4,
 ) -> int:
     """A small MSP in sandboxes, the daemon against them in a scratch folder, the dashboard. Ctrl-C ends all."""
-    from syncd.demo import run_demo
+    from syncd.cli.story import run_demo
 
     return run_demo(seconds=seconds, every=every)

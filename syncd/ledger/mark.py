@@ -30,7 +30,8 @@ def note(path: Path, installation: str, events: int) -> None:
 def noted(path: Path, installation: str) -> int:
     """How many events the ledger of this installation once had, as far as the mark knows; 0 where it does not."""
     try:
-        words = files.side(path, SUFFIX).read_text(encoding="ascii").split()
+        first, _, _ = files.side(path, SUFFIX).read_bytes().partition(b"\n")
+        words = first.decode("ascii").split()
         return int(words[1]) if len(words) == 2 and words[0] == installation else 0
     except (OSError, ValueError):
         return 0

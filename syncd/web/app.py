@@ -78,6 +78,7 @@ class _Site:
             quantity=quantity_text,
             sentence_of=show.sentence_of,
             took=show.took,
+            look_back=ledger_books.LOOK_BACK,
         )
 
     # For machines

@@ -115,7 +115,7 @@ class Book:
         return LineHistory(
             generation=len(ended),
             open=opened[0] if opened else None,
-            closed=closed and _closed(closed),
+            closed=_closed(closed) if closed else None,
             posted=last
             and Settled(last.id, last.intent.before, last.intent.to, last.settled_at or NOW, last.remote_id),
             own_quantity=self._own(mine),

@@ -289,7 +289,7 @@ def world(
 ) -> World:
     """Contoso with so many seats used and billed; `settle` is 1, so that one look is enough unless a test asks for
     more. A State instead of a number is a reading that failed so; None is no line, or no reading at all."""
-    keys = {"m365": "t1", "cw": "c1"}
+    keys: dict[str, Any] = {"m365": "t1", "cw": "c1"}
     readings = {"m365": _read("t1", "SPB", used, ASSIGNED)}
     booked: dict[str, tuple[Reading, ...]] = {}
     listed: dict[str, tuple[RemoteCustomer, ...] | None] = {
@@ -370,3 +370,8 @@ def free(used: Any = 27, **fields: Any) -> World:
     """A world in which only the rule holds back."""
     safety = {**FREE, "to_zero": "settle", **fields.pop("safety", {})}
     return world(used, 25, safety=safety, **{"decrease": "now", **fields})
+
+
+def told(*values: Any) -> tuple[Any, ...]:
+    """Several values side by side, to be compared with plain ones: Decimal("2") is 2, and an action is its word."""
+    return values

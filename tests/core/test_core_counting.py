@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from core_kit import count, reading, reads, ref, rule, units, world
+from core_kit import count, reading, reads, ref, rule, told, units, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,7 +125,7 @@ def test_a_list_of_counts_is_added_each_with_its_factor() -> None:
 def test_no_seat_of_a_sku_is_a_known_zero() -> None:
     line = world(0, 0).but(readings=reads(reading("t1", count("OTHER", 4)))).one_line()
 
-    assert (line.used, line.target, line.action) == (0, 0, "none")
+    assert told(line.used, line.target, line.action) == (0, 0, "none")
 
 
 def test_a_count_below_zero_is_never_billed() -> None:
@@ -141,5 +141,5 @@ def test_over_the_maximum_the_count_is_cut_and_told() -> None:
 
     rising = world(501, 499, maximum=500).one_line()
 
-    assert (rising.target, rising.difference, rising.action) == (500, 1, "post")
+    assert told(rising.target, rising.difference, rising.action) == (500, 1, "post")
     assert set(rising.findings) == {"leakage", "over maximum"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, operations, step
-from core_kit import DECEMBER, FREE, LINE, NOVEMBER, NOW, agreement, free, line, posts, product, units, using
+from core_kit import DECEMBER, FREE, LINE, NOVEMBER, NOW, agreement, free, line, posts, product, told, units, using
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +60,7 @@ def test_a_true_up_follows_from_a_credit_and_both_sum_to_what_is_due() -> None:
     for n, used in enumerate((27, 26, 30, 30, 25)):
         step(using(base, used), book, psa, NOW + n * LATER)
 
-    assert [(one.operation, one.quantity) for one in psa.done] == [
+    assert [told(one.operation, one.quantity) for one in psa.done] == [
         (Operation.POST_LINE, 2),
         (Operation.POST_CREDIT, 1),
         (Operation.POST_LINE, 4),
@@ -77,7 +77,7 @@ def test_a_fall_in_a_period_waits_where_decrease_says_so() -> None:
 
     assert psa.dated("2026-11") == 2
     (held,) = book.open(EntryState.HELD)
-    assert (held.intent.operation, held.intent.before, held.intent.to) == (Operation.POST_CREDIT, 2, 0)
+    assert told(held.intent.operation, held.intent.before, held.intent.to) == (Operation.POST_CREDIT, 2, 0)
 
 
 def test_a_fall_below_the_recurring_line_credits_what_syncd_added_and_no_more() -> None:
@@ -86,7 +86,7 @@ def test_a_fall_below_the_recurring_line_credits_what_syncd_added_and_no_more() 
     plans = [step(using(base, used), book, psa, NOW + n * LATER) for n, used in enumerate((27, 20, 20))]
 
     assert psa.dated("2026-11") == 0
-    assert [(one.operation, one.quantity) for one in psa.done][-1] == (Operation.POST_CREDIT, 2)
+    assert [told(one.operation, one.quantity) for one in psa.done][-1] == (Operation.POST_CREDIT, 2)
     assert plans[-1].lines[0].action == "alert"  # the rest is on a line that "line" cannot lower
 
 
@@ -138,7 +138,7 @@ def test_each_period_owes_its_own() -> None:
     for n in range(3):
         step(base, book, psa, IN_DECEMBER + n * LATER)
 
-    assert (psa.dated("2026-11"), psa.dated("2026-12"), len(psa.done)) == (2, 2, 2)
+    assert told(psa.dated("2026-11"), psa.dated("2026-12"), len(psa.done)) == (2, 2, 2)
 
 
 def test_percentages_judge_a_true_up_against_its_last_closed_period() -> None:
@@ -192,7 +192,7 @@ def test_there_and_back_and_there_again_are_three_keys() -> None:
     for n, used in enumerate((6, 5, 6)):
         step(using(base, used), book, psa, NOW + n * LATER)
 
-    assert [(one.before, one.quantity) for one in psa.done] == [(5, 6), (6, 5), (5, 6)]
+    assert [told(one.before, one.quantity) for one in psa.done] == [(5, 6), (6, 5), (5, 6)]
     assert len({one.key for one in psa.done}) == 3
     assert len({one.marker for one in psa.done}) == 3
 
@@ -254,7 +254,7 @@ def test_prorating_bills_the_days_that_are_left() -> None:
     step(base, book, psa)
     part = psa.done[1]
 
-    assert (part.starts, part.ends, part.quantity) == (date(2026, 11, 20), date(2026, 11, 30), 2)
+    assert told(part.starts, part.ends, part.quantity) == (date(2026, 11, 20), date(2026, 11, 30), 2)
     assert part.amount == Decimal("14.67")  # 2 seats at 20.00 for 11 of 30 days
     assert part.options["prorate"] == "daily"
 
@@ -275,5 +275,5 @@ def test_a_line_rule_without_a_recurring_line_owes_the_whole_target() -> None:
     base, book, psa = free(7, true_up=LINE).but(products=(product(unit_price=units(20)),)), Book(), Psa()
     step(base, book, psa)
 
-    assert (psa.dated("2026-11"), psa.done[0].amount) == (7, Decimal("140.00"))
+    assert told(psa.dated("2026-11"), psa.done[0].amount) == (7, Decimal("140.00"))
     assert (psa.done[0].starts, psa.done[0].ends) == (NOVEMBER.first, NOVEMBER.last)

@@ -18,6 +18,7 @@ from core_kit import (
     customer,
     known,
     line,
+    told,
     units,
     wire,
     world,
@@ -112,8 +113,8 @@ def test_an_intent_says_everything_that_a_restarted_process_needs() -> None:
     (made,) = write(found).intents
 
     assert (made.customer, made.rule, made.connection, made.line) == ("Contoso", "Premium", "cw", seen.id)
-    assert (made.period, made.before, made.to, made.decided_by) == ("2026-11", 25, 27, "policy")
-    assert (made.amount, made.currency, made.operation) == (40, "USD", Operation.SET_QUANTITY)
+    assert told(made.period, made.before, made.to, made.decided_by) == ("2026-11", 25, 27, "policy")
+    assert told(made.amount, made.currency, made.operation) == (40, "USD", Operation.SET_QUANTITY)
     assert (made.posting, made.wire) == (seen.effects[0].posting, wire(seen.effects[0].posting))
     assert (made.fingerprint, made.why) == (seen.fingerprint, seen.reason)
     assert made.derivation["derivation"]["counts"][0]["quantity"] == "27"
@@ -256,7 +257,7 @@ def test_an_undo_waits_and_is_left_alone() -> None:
         seen = world(used, 27, safety=FREE, decrease="now").but(past=book.past())
         made = write_down(seen.plan(), book.open(), seen.views)
         assert made == NOTHING
-    assert (back.intent.before, back.intent.to, back.intent.operation) == (27, 25, Operation.SET_QUANTITY)
+    assert told(back.intent.before, back.intent.to, back.intent.operation) == (27, 25, Operation.SET_QUANTITY)
     assert len(psa.done) == 1
     assert base.plan().lines
 

@@ -21,6 +21,7 @@ from core_kit import (
     product,
     reading,
     reads,
+    told,
     units,
     world,
 )
@@ -181,7 +182,8 @@ def test_the_defaults_post_increases_and_hold_decreases() -> None:
 
 @pytest.mark.parametrize(("used", "word"), [(26, "increase"), (24, "decrease")])
 def test_next_period_waits_for_the_first_day_of_the_next_one(used: int, word: str) -> None:
-    found = world(used, 25, **{word: "next-period"})
+    words: dict[str, Any] = {word: "next-period"}
+    found = world(used, 25, **words)
     seen = found.one_line()
 
     assert (seen.action, "2026-12-01" in seen.reason) == ("defer", True)
@@ -298,7 +300,7 @@ def term_world(used: int, committed: int, last: date, **safety: Any) -> World:
 def test_term_defers_and_names_the_day() -> None:
     made = term_world(22, 25, date(2026, 12, 31)).one_line()
 
-    assert (made.action, made.difference) == ("defer", -3)
+    assert told(made.action, made.difference) == ("defer", -3)
     assert "2026-12-31" in made.reason
     assert "overbilling" in made.findings
     assert not made.effects
@@ -309,7 +311,7 @@ def test_term_lets_through_what_is_not_committed() -> None:
 
     assert made.action == "post"
     assert [effect.to for effect in made.effects] == [24]
-    assert (made.target, made.difference) == (22, -3)  # what differs is not what may be done about it
+    assert told(made.target, made.difference) == (22, -3)  # what differs is not what may be done about it
     assert "2026-12-31" in made.reason
 
 
@@ -392,7 +394,7 @@ def test_the_reason_names_the_rules_word_or_the_limit() -> None:
 def test_an_alert_rule_never_posts() -> None:
     made = world(27, 25, true_up="alert").one_line()
 
-    assert (made.action, made.effects, made.difference) == ("alert", (), 2)
+    assert told(made.action, made.effects, made.difference) == ("alert", (), 2)
     assert "leakage" in made.findings
 
 

@@ -17,6 +17,7 @@ from core_kit import (
     line,
     own_line,
     product,
+    told,
     units,
     world,
 )
@@ -57,7 +58,7 @@ def test_two_lines_are_a_finding_and_none_is_picked() -> None:
 def test_duplicates_show_their_sum_and_are_blocked() -> None:
     made = world(27).but(billings=(billing(line(20, "l2"), line(5, "l1")),)).one_line()
 
-    assert (made.billed, made.difference, made.action) == (25, 2, "blocked")
+    assert told(made.billed, made.difference, made.action) == (25, 2, "blocked")
     assert set(made.findings) == {"duplicate line", "leakage"}
     assert not made.effects
 
@@ -91,7 +92,7 @@ def test_a_line_of_the_future_is_scheduled_and_not_in_force() -> None:
 def test_a_scheduled_line_alone_defers_and_names_the_day() -> None:
     made = world(27).but(billings=(billing(line(27, starts=date(2026, 12, 1))),)).one_line()
 
-    assert (made.action, made.billed) == ("defer", 0)
+    assert told(made.action, made.billed) == ("defer", 0)
     assert "2026-12-01" in made.reason
 
 
@@ -162,7 +163,7 @@ def test_an_agreement_is_found_by_its_plain_name_whatever_signs_are_in_it(patter
 def test_without_a_line_and_without_create_it_is_a_finding() -> None:
     made = world(27, None).one_line()
 
-    assert (made.action, made.billed) == ("alert", 0)
+    assert told(made.action, made.billed) == ("alert", 0)
     assert set(made.findings) == {"missing line", "leakage"}
     assert "create" in made.reason
     assert not made.effects
@@ -172,7 +173,7 @@ def test_create_adds_to_the_one_agreement() -> None:
     made = world(3, None, create=True).one_line()
 
     (effect,) = made.effects
-    assert (made.action, effect.posting.operation, effect.before, effect.to) == ("post", "add_line", 0, 3)
+    assert told(made.action, effect.posting.operation, effect.before, effect.to) == ("post", "add_line", 0, 3)
     assert (effect.posting.agreement_id, effect.posting.product_id, effect.posting.line_id) == ("a1", "p1", "")
 
 

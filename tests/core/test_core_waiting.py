@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, step
-from core_kit import DECEMBER, LINE, NOVEMBER, NOW, agreement, free, line, using
+from core_kit import DECEMBER, LINE, NOVEMBER, NOW, agreement, free, line, told, using
 
 from syncd.core.entries import EntryState
 from syncd.model import Operation
@@ -41,7 +41,7 @@ def test_a_quantity_that_waits_over_the_end_of_the_period_stays_one_entry() -> N
     assert [one.state for one in book.entries.values()] == [EntryState.HELD]
     book.approve("e1")
     step(base, book, psa, IN_DECEMBER + 5 * LATER)
-    assert [(one.before, one.quantity) for one in psa.done] == [(25, 27)]
+    assert [told(one.before, one.quantity) for one in psa.done] == [(25, 27)]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_dated_line_of_the_old_period_is_still_owed_in_the_new_one() -> None:
     psa.agreements = (agreement(period=DECEMBER),)
     step(using(base, 25), book, psa, IN_DECEMBER)  # nothing is due in December
 
-    assert (psa.dated("2026-11"), psa.dated("2026-12")) == (2, 0)
+    assert told(psa.dated("2026-11"), psa.dated("2026-12")) == (2, 0)
 
 
 @pytest.mark.parametrize("true_up", ["quantity", "line"])

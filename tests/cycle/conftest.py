@@ -10,7 +10,7 @@ import structlog
 from stage import Stage
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _own_logging() -> Iterator[None]:
     """Commands set up the logging of their process; the tests after these keep theirs."""
     before, handlers = structlog.get_config(), list(logging.getLogger().handlers)

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
-from stage import ALDER, BIRCHWOOD, CEDAR, DOGWOOD, ELM, PREMIUM, VISIO, Done, Stage, rule, table
+from stage import ALDER, BIRCHWOOD, DOGWOOD, PREMIUM, Done, Stage, rule
 
 from syncd.ledger import Ledger
 from syncd.ledger import engine as ledger_engine

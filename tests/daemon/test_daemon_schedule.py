@@ -94,7 +94,11 @@ def test_the_end_waits_for_the_running_cycle(tmp_path: Path) -> None:
 def test_a_cycle_besides_the_schedule_runs_while_the_scheduled_one_is_busy(tmp_path: Path) -> None:
     asked: list[str] = []
     go, answered = threading.Event(), threading.Event()
-    schedule = Schedule(lambda: None if go.wait(5) else None, config(tmp_path))
+
+    def busy() -> None:
+        go.wait(5)
+
+    schedule = Schedule(busy, config(tmp_path))
     schedule.start()
     schedule.now(answered.set, lambda: asked.append("asked"))
     try:

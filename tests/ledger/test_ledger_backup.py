@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ from ledger_kit import URL, Watch, intent, raw, without_triggers
 
 from syncd.core.entries import Entry, EntryState
 from syncd.errors import LedgerBroken, LedgerBusy, UserFault
-from syncd.ledger import Ledger, backup, restore
+from syncd.ledger import Ledger, backup, mark, restore
 
 
 def written(ledger: Ledger, count: int, start: int = 0) -> list[Entry]:
@@ -46,22 +47,27 @@ def test_a_backup_is_one_private_file_with_everything_in_it(ledger: Ledger, tmp_
 
 def test_a_backup_while_the_daemon_writes_is_of_one_moment(ledger: Ledger, tmp_path: Path, watch: Watch) -> None:
     written(ledger, 200)
-    stop = threading.Event()
+    stop, wrote = threading.Event(), threading.Semaphore(0)
 
     def write_on() -> None:
         number = 1000
         while not stop.is_set():
             number += 2
             ledger.write("c2", [], [intent(f"line-{number}"), intent(f"line-{number + 1}")])
+            wrote.release()
 
-    writer = threading.Thread(target=write_on)
-    writer.start()
-    try:
-        heads = [backup(URL, tmp_path / f"b{number}.db", folder=tmp_path) for number in range(3)]
-    finally:
-        stop.set()
-        writer.join()
-    assert 200 <= heads[0][0] < heads[1][0] < heads[2][0] < ledger.head()[0]
+    heads = []
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write_on)
+        try:
+            for number in range(3):
+                assert wrote.acquire(timeout=30)
+                heads.append(backup(URL, tmp_path / f"b{number}.db", folder=tmp_path))
+        finally:
+            stop.set()
+        writer.result()
+    assert 200 < heads[0][0] <= heads[1][0] <= heads[2][0] <= ledger.head()[0]
+    assert heads[0][0] < ledger.head()[0]
     for number, head in enumerate(heads):
         with Ledger.open(f"sqlite:///b{number}.db", watch, folder=tmp_path) as there:
             assert there.head() == head
@@ -255,3 +261,55 @@ def test_a_restore_that_is_interrupted_leaves_the_old_one(
     assert opened().entries() == before
     assert not opened().restored
     assert not list((tmp_path / "state").glob("*.part*"))
+
+
+def test_an_old_copy_put_back_by_hand_is_noticed(ledger: Ledger, tmp_path: Path, opened: Callable[[], Ledger]) -> None:
+    """The chain of an old file is whole; only the mark beside it knows that there was more."""
+    written(ledger, 2)
+    ledger.close()
+    path = tmp_path / "state" / "syncd.db"
+    old = path.read_bytes()
+    later = opened()
+    assert not later.restored
+    written(later, 2, start=10)
+    later.close()
+    path.write_bytes(old)
+    again = opened()
+    assert again.verify() == []
+    assert again.restored
+    again.claim("run")
+    written(again, 1, start=20)
+    assert opened().restored  # until every line was looked at
+    again.trust()
+    assert not opened().restored
+
+
+def test_a_write_ahead_log_that_lost_its_end_is_noticed(
+    ledger: Ledger, tmp_path: Path, opened: Callable[[], Ledger]
+) -> None:
+    home, torn = tmp_path / "state", tmp_path / "torn" / "state"
+    written(ledger, 1)
+    size = (home / "syncd.db-wal").stat().st_size
+    written(ledger, 1, start=10)
+    torn.mkdir(parents=True)
+    for name in ("syncd.db", "syncd.db-wal", "syncd.db.mark"):
+        (torn / name).write_bytes((home / name).read_bytes())
+    os.truncate(torn / "syncd.db-wal", size + 100)
+    with Ledger.open(URL, Watch(), folder=tmp_path / "torn") as forgetful:
+        assert len(forgetful.entries()) == 1
+        assert forgetful.verify() == []
+        assert forgetful.restored
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "another1 99999999999999999999", "\xff" * 90])
+def test_a_mark_that_says_nothing_is_no_alarm(
+    ledger: Ledger, tmp_path: Path, opened: Callable[[], Ledger], content: str
+) -> None:
+    written(ledger, 1)
+    noted = tmp_path / "state" / "syncd.db.mark"
+    noted.write_bytes(content.encode("latin-1"))
+    assert not opened().restored
+    written(ledger, 1, start=5)
+    assert not opened().restored
+    assert noted.read_bytes().startswith(f"{ledger.installation} 00000000000000000002\n".encode())
+    assert mark.noted(ledger.path, ledger.installation) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -241,6 +242,17 @@ def test_sending_is_won_once(ledger: Ledger) -> None:
     assert second.intent.wire == first.intent.wire
 
 
+def test_only_what_is_planned_is_sent(ledger: Ledger) -> None:
+    (entry,) = ledger.write("c1", [], [intent(state=HELD)])
+    assert ledger.sending(entry) is None
+    (planned,) = ledger.approve([entry.id], "Ada")
+    unknown = ledger.settle(sent(ledger, planned), UNKNOWN)
+    assert ledger.sending(planned) is ledger.sending(unknown) is None
+    ended = ledger.settle(unknown, POSTED)
+    assert ledger.sending(planned) is ledger.sending(ended) is None
+    assert ledger.entries() == [ended]
+
+
 def test_settling_from_a_state_that_is_over_fails_plainly(ledger: Ledger) -> None:
     (entry,) = ledger.write("c1", [], [intent()])
     claimed = sent(ledger, entry)
@@ -399,3 +411,30 @@ def test_planning_on_a_damaged_ledger_ends_as_a_sentence(
         without_triggers(database).execute(statement)
     with pytest.raises(LedgerBroken, match=said):
         ledger.entries() if "pasted" in statement else ledger.past()
+
+
+def test_two_that_write_at_once_wait_their_turn(ledger: Ledger, opened: Callable[[], Ledger]) -> None:
+    """A transaction that reads before it takes the write lock would be refused, not made to wait."""
+    other = opened()
+
+    def decide(one: Ledger, who: str) -> int:
+        for number in range(25):
+            (held,) = one.write("c1", [], [intent(f"{who}{number}", state=HELD)])
+            one.approve([held.id], who)
+        return 25
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [
+            pool.submit(decide, one, who) for one, who in ((ledger, "a"), (other, "b"), (ledger, "c"), (other, "d"))
+        ]
+        assert sum(one.result() for one in done) == 100
+    assert len(ledger.entries(states={PLANNED})) == 100
+    assert ledger.verify() == []
+
+
+def test_of_many_threads_one_sends(ledger: Ledger) -> None:
+    entries = ledger.write("c1", [], [intent(f"line-{number}") for number in range(5)])
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(ledger.sending, entries * 8))
+    assert sorted(one.id for one in won if one is not None) == sorted(entry.id for entry in entries)
+    assert [entry.attempts for entry in ledger.entries()] == [1] * 5

@@ -173,9 +173,9 @@ class LedgerLife(RuleBasedStateMachine):
     def _decide(self, entry: Entry, yes: bool) -> list[Entry]:
         return self.ledger.approve([entry.id], "Ada") if yes else self.ledger.reject([entry.id], "no", "Ada")
 
-    @rule(pick=picks)
-    def send(self, pick: int) -> None:
-        entry = self.some(set(S), pick)
+    @rule(pick=picks, planned=st.booleans())
+    def send(self, pick: int, planned: bool) -> None:
+        entry = self.some({S.PLANNED} if planned else set(S), pick)
         if entry is None:
             return
         twin = self.twins[entry.intent.key]
@@ -188,11 +188,20 @@ class LedgerLife(RuleBasedStateMachine):
             twin.attempts += 1
             assert claimed.intent == entry.intent
 
+    @rule(pick=picks, way=picks, late=st.booleans())
+    def settle_in_flight(self, pick: int, way: int, late: bool) -> None:
+        entry = self.some({S.SENDING, S.UNKNOWN}, pick)
+        if entry is not None:
+            ways = sorted(TRANSITIONS[entry.state])
+            self._settle(entry, ways[way % len(ways)], late)
+
     @rule(pick=picks, state=st.sampled_from(S), late=st.booleans())
-    def settle(self, pick: int, state: EntryState, late: bool) -> None:
+    def settle_anything(self, pick: int, state: EntryState, late: bool) -> None:
         entry = self.some(set(S), pick)
-        if entry is None:
-            return
+        if entry is not None:
+            self._settle(entry, state, late)
+
+    def _settle(self, entry: Entry, state: EntryState, late: bool) -> None:
         move = (entry.state, state)
         if state not in TRANSITIONS[entry.state] or move in ((S.HELD, S.PLANNED), (S.PLANNED, S.SENDING)):
             with pytest.raises(ValueError, match="does not go from"):
@@ -267,6 +276,7 @@ class LedgerLife(RuleBasedStateMachine):
     @invariant()
     def the_record_is_whole(self) -> None:
         assert self.ledger.verify() == []
+        assert not self.ledger.restored
         assert self.ledger.head()[0] == sum(1 + len(twin.moves) for twin in self.twins.values())
 
 

@@ -217,6 +217,21 @@ def test_more_entries_than_a_page_are_told(ledger: Ledger) -> None:
     assert (len(found.entries), found.more) == (books.PAGE, True)
 
 
+def test_a_ledger_that_was_quiet_for_long_does_not_claim_to_be_empty(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "LOOK_BACK", 2)
+    browser = Browser(board_with(None), ledger)
+    empty = words(browser.get("/ledger").text)
+    one_cycle(ledger, intent(1))
+    for _ in range(3):
+        one_cycle(ledger)
+    quiet = words(browser.get("/ledger").text)
+
+    assert "No entry yet." in empty
+    assert "No entry in the last 2 cycles." in quiet
+
+
 def test_an_entry_is_explained_from_count_to_bytes(ledger: Ledger) -> None:
     [id_] = one_cycle(ledger, intent(1, state=EntryState.PLANNED))
     sending = ledger.sending(ledger.entries()[0])
