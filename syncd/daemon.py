@@ -395,6 +395,9 @@ class Schedule:
 
     def stop(self) -> None:
         """Returns when the running cycle has ended."""
+        # In this order: the scheduler's thread may be handing out a job at this moment, and must find it there.
+        self._scheduler.pause()
+        self._scheduler.remove_all_jobs()
         self._scheduler.shutdown(wait=True)
 
     @staticmethod

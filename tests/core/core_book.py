@@ -116,8 +116,7 @@ class Book:
             generation=len(ended),
             open=opened[0] if opened else None,
             closed=_closed(closed) if closed else None,
-            posted=last
-            and Settled(last.id, last.intent.before, last.intent.to, last.settled_at or NOW, last.remote_id),
+            posted=_settled(last) if last else None,
             own_quantity=self._own(mine),
         )
 

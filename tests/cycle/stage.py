@@ -24,6 +24,7 @@ from connectors.connectwise.sandbox import ConnectWiseDouble
 from connectors.connectwise.sandbox import build as build_psa
 from connectors.microsoft365.sandbox import GraphSandbox
 from syncd.cli.main import hoist, run
+from syncd.ledger import Ledger
 from syncd.sandbox.kit import Effect, Recorded, Running, serve
 from syncd.sandbox.world import Company, Sku, World, small_msp
 
@@ -205,6 +206,10 @@ class Stage:
     def verified(self) -> bool:
         """Whether `ledger verify` finds the record whole."""
         return self.run("ledger", "verify").status == 0
+
+    def make_ledger(self) -> None:
+        """An empty ledger, so that a first cycle does not have to make one."""
+        Ledger.open("sqlite:///state/syncd.db", lambda: self.now, folder=self.folder).close()
 
     def pass_time(self, **span: float) -> None:
         """Moves syncd's clock and the PSA's; the keys are those of timedelta."""

@@ -278,6 +278,27 @@ def test_retry_is_for_failed_postings_only(alder: Stage) -> None:
     assert "is posted; only a failed posting can be retried" in done.err
 
 
+# Somebody changed by hand what syncd last wrote
+
+
+@pytest.mark.parametrize(("policy", "action"), [("hold", "hold"), ("overwrite", "post"), ("accept", "ignore")])
+def test_a_change_by_hand_is_told_and_treated_as_the_admin_chose(alder: Stage, policy: str, action: str) -> None:
+    alder.configure(safety={"foreign_edit": policy})
+    alder.psa.rival(1001, 30_100, 26, by="a colleague")
+    alder.pass_time(hours=1)
+    done = alder.cycle()
+    line = done.line(ALDER)
+    assert line["action"] == action
+    assert "foreign edit" in line["findings"]
+    assert alder.quantity(ALDER) == (27 if policy == "overwrite" else 26)
+    assert done.status == (3 if policy == "hold" else 0)
+    if policy == "hold":
+        assert "syncd wrote 27, the line was changed by a colleague to 26" in line["reason"]
+        assert alder.run("approve", "--all", "--by", "Dana", "--now").status == 0
+        assert alder.quantity(ALDER) == 27
+    assert alder.cycle().status == 0
+
+
 # Apply
 
 

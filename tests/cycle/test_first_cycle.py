@@ -120,6 +120,61 @@ def test_a_difference_that_moves_is_seen_anew(stage: Stage) -> None:
     assert stage.effects == [set_to(stage, ALDER, 25, 28)]
 
 
+def test_one_tenant_may_be_two_billed_companies(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(2)
+    tenant = stage.company(ALDER).domain
+    stage.map(
+        rule("Business Premium", PREMIUM, decrease="now"),
+        AlderDental={"m365": {"id": tenant, "where": {"department": "Finance"}}},
+        Birchwood={"m365": {"id": tenant, "where": {"department": ["Operations", "Field"]}}},
+    )
+    stage.configure(safety={"max_decrease": "100%"})
+    held = [stage.company(ALDER).people[index].department for index in range(27)]
+    done = stage.cycle()
+    assert done.status == 0, done.err
+    assert stage.quantity(ALDER) == held.count("Finance") > 0
+    assert stage.quantity(BIRCHWOOD) == held.count("Operations") + held.count("Field") > 0
+    assert done.json["unmapped"]["customers"] == [
+        {"connection": "m365", "id": stage.company(BIRCHWOOD).tenant_id, "name": BIRCHWOOD}
+    ]
+
+
+def test_the_rest_of_too_many_postings_waits_for_the_next_cycle(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(2)
+    stage.hire(BIRCHWOOD, 1)
+    stage.configure(safety={"max_postings": 1})
+    first = stage.cycle()
+    assert first.actions() == {ALDER: "post", BIRCHWOOD: "defer"}
+    assert first.line(BIRCHWOOD)["reason"] == "max_postings 1 is reached: waits for the next cycle"
+    assert len(stage.effects) == 1
+    assert stage.cycle().actions() == {ALDER: "none", BIRCHWOOD: "post"}
+    assert len(stage.effects) == 2
+
+
+def test_too_much_money_in_one_cycle_waits_for_a_person(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(2)
+    stage.hire(BIRCHWOOD, 1)
+    stage.configure(safety={"max_amount": 60})
+    done = stage.cycle()
+    assert done.status == 3
+    assert done.actions() == {ALDER: "post", BIRCHWOOD: "hold"}
+    assert done.line(BIRCHWOOD)["reason"] == "more than max_amount 60.00 would move in this cycle"
+    assert stage.effects == [set_to(stage, ALDER, 25, 27)]
+
+
+def test_an_increase_may_wait_for_the_next_period(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(1)
+    stage.map(rule("Business Premium", PREMIUM, increase="next-period"))
+    waiting = stage.cycle().line(ALDER)
+    assert (waiting["action"], waiting["reason"]) == ("defer", "increase is next-period: not before 2026-12-01")
+    stage.pass_time(days=10, hours=13)  # 30 November, 23:00
+    assert stage.cycle().line(ALDER)["action"] == "defer"
+    assert stage.effects == []
+    stage.pass_time(hours=2)
+    assert stage.cycle().line(ALDER)["action"] == "post"
+    assert stage.effects == [set_to(stage, ALDER, 25, 27)]
+
+
 # Modes
 
 
@@ -330,3 +385,32 @@ def test_a_fixed_clock_says_so_on_standard_error(stage: Stage) -> None:
     assert wrong.status == 2
     assert "SYNCD_NOW" in wrong.err
     assert wrong.out == ""
+
+
+def test_tables_show_what_others_wrote_as_plain_text(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(1)
+    name = "Smith [bold]& Co[/] \x1b[31m"
+    stage.map(rule("Business Premium", PREMIUM), AlderDental={"name": name})
+    shown = stage.run("plan")
+    assert shown.status == 3
+    assert "Smith [bold]& Co[/]" in shown.out
+    assert "\x1b" not in shown.out
+    assert "1 leaking (56.00 USD a period)" in shown.out
+    done = stage.run("run", "--once")
+    assert done.status == 0
+    assert "25 → 27" in done.out
+    assert "Smith [bold]& Co[/]" in stage.run("ledger").out
+
+
+def test_check_signs_in_and_posts_nothing(stage: Stage) -> None:
+    done = stage.run("check", "--json")
+    assert done.status == 0, done.out
+    assert {(one["name"], one["ok"]) for one in done.json["connections"]} == {("cw", True), ("m365", True)}
+    assert (done.json["faults"], done.json["errors"]) == ([], [])
+    assert stage.foreign_writes() == []
+
+
+def test_check_offline_asks_nobody(stage: Stage) -> None:
+    done = stage.run("check", "--offline", M365_CLIENT_SECRET="")
+    assert done.status == 0, done.err
+    assert stage.psa.requests == stage.graph.double.requests == []

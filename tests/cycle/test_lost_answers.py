@@ -48,7 +48,7 @@ OPERATIONS = {
 }
 RULES = (
     rule("Set", PREMIUM, customers=[ALDER]),
-    rule("Add", VISIO, customers=[ELM], create=True),
+    rule("Add", VISIO, customers=[ELM], create=True, prorate="daily"),
     rule("Line", PREMIUM, customers=[BIRCHWOOD], true_up="line"),
     rule("Credit", STANDARD, customers=[CEDAR], true_up="line", decrease="now"),
 )
@@ -62,7 +62,7 @@ class Story:
     """One fault that strikes one write of each operation, and the cycles until all is at rest."""
 
     def __init__(self, stage: Stage, fault: str) -> None:
-        self.stage = stage
+        self.stage, self.fault = stage, fault
         stage.map(RULES[-1], only=(CEDAR,))
         stage.hire(CEDAR, 2, STANDARD)
         assert stage.cycle().status == 0  # the line that the credit takes back
@@ -113,9 +113,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 @pytest.fixture(scope="module", params=[*DONE, *NOT_DONE, *LATE])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     stage = Stage(tmp_path_factory.mktemp("story") / "stage", customers=5)
-    made = Story(stage, request.param)
-    made.fault = request.param  # type: ignore[attr-defined]
-    yield made
+    yield Story(stage, request.param)
     stage.close()
 
 
@@ -134,7 +132,7 @@ def test_the_effect_is_there_once(story: Story, operation: str) -> None:
 
 
 def test_an_answer_that_was_lost_is_looked_for(story: Story) -> None:
-    fault = story.fault  # type: ignore[attr-defined]
+    fault = story.fault
     states = {one["state"] for one in story.after_struck}
     if fault in DONE:
         assert states == {"posted"}
@@ -166,7 +164,7 @@ def test_all_is_at_rest_without_a_person(story: Story) -> None:
 
 
 def test_a_doubtful_posting_is_told_in_words(story: Story) -> None:
-    if story.fault in DONE:  # type: ignore[attr-defined]
+    if story.fault in DONE:
         assert all(one["note"] == "the answer was lost, the change is there" for one in story.after_struck)
     else:
         assert all(one["note"] for one in story.after_struck)
@@ -248,7 +246,7 @@ def test_whichever_write_of_the_ledger_fails_the_effect_is_single(
         failing += 1
         stage = raise_stage(1)
         stage.map(rule("Business Premium", PREMIUM, true_up="line"))
-        Ledger.open("sqlite:///state/syncd.db", lambda: stage.now, folder=stage.folder).close()
+        stage.make_ledger()
         with monkeypatch.context() as patched:
             reached = full_disk(patched, at=failing)
             done = stage.cycle()
@@ -282,7 +280,7 @@ def full_disk(patched: pytest.MonkeyPatch, at: int) -> list[int]:
             if count[0] >= at:
                 reached.append(count[0])
                 error = sqlite3.OperationalError("database or disk is full")
-                error.sqlite_errorcode = sqlite3.SQLITE_FULL  # type: ignore[misc]
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise error
 
     patched.setattr(ledger_engine, "writing", counted)

@@ -277,9 +277,9 @@ def test_in_arrears_lines_of_the_period_are_posted_all_the_same(alder: Stage) ->
 
 @pytest.fixture
 def elm(raise_stage: Callable[..., Stage]) -> Stage:
-    """Elm Street: 3 seats of Visio in use, and no addition that bills them."""
+    """Elm Street: 3 seats of Visio in use, no addition that bills them, and a rule that charges parts of periods."""
     stage = raise_stage(5)
-    stage.map(rule("Visio", VISIO, create=True), only=(ELM,))
+    stage.map(rule("Visio", VISIO, create=True, prorate="daily"), only=(ELM,))
     return stage
 
 
@@ -306,9 +306,31 @@ def test_a_missing_line_is_added_once(elm: Stage) -> None:
         assert (idle.json["entries"], idle.line(ELM)["action"]) == ([], "none")
     elm.hire(ELM, 1, VISIO)
     elm.cycle()
-    assert [one["operation"] for one in elm.entries()] == ["add_line", "set_quantity"]
+    assert [one["operation"] for one in elm.entries()] == ["add_line", "set_quantity", "post_line"]
     assert elm.quantity(ELM, "VISIO-P2") == 4
-    assert len(dated(elm)) == 1
+
+
+def test_an_added_line_costs_its_part_of_the_period(elm: Stage) -> None:
+    elm.cycle()
+    [row] = dated(elm)
+    lines = invoiced(elm, ELM)
+    assert [(first, amount) for number, first, _, amount in lines if number == row["id"]] == [
+        ("2026-11-01", Decimal("22.00")),  # 3 × 20.00 for 11 of 30 days
+        ("2026-12-01", Decimal("60.00")),
+    ]
+
+
+def test_without_proration_an_added_line_begins_after_what_is_invoiced(elm: Stage) -> None:
+    elm.map(rule("Visio", VISIO, create=True), only=(ELM,))
+    elm.cycle()
+    [row] = dated(elm)
+    assert row["effectiveDate"][:10] == "2026-12-01"
+    waiting = elm.cycle().line(ELM)
+    assert (waiting["action"], waiting["reason"]) == ("defer", f"line {row['id']} begins on 2026-12-01")
+    elm.pass_time(days=11)
+    assert elm.cycle().line(ELM)["action"] == "none"
+    assert len(elm.effects) == 1
+    assert charged(invoiced(elm, ELM), [row]) == Decimal("60.00")
 
 
 def test_an_added_line_that_somebody_removed_waits_for_a_person(elm: Stage) -> None:
