@@ -26,10 +26,12 @@ FROM python:3.11-slim
 LABEL org.opencontainers.image.title="syncd" \
       org.opencontainers.image.description="Keeps what an MSP's customers use and what they are billed the same." \
       org.opencontainers.image.licenses="Apache-2.0"
-# The number is fixed so that volumes and secret files can be given to it. No file keeps a set-user-ID bit.
+# The number is fixed so that volumes and secret files can be given to it. No file keeps a set-user-ID
+# bit, and the base's own pip goes: nothing is installed here any more.
 RUN /usr/sbin/groupadd --gid 10001 syncd \
  && /usr/sbin/useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin syncd \
  && install --directory --owner=10001 --group=10001 --mode=0750 /app/state \
+ && rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/syncd /opt/syncd
 ENV PATH=/opt/syncd/bin:$PATH \

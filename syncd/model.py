@@ -73,7 +73,8 @@ class Subject:
     state: str = ""
 
 
-# Filters of a rule, sorted by name: (("domain", ("contoso.com",)), ("enabled", (True,))). Always tuples: hashable.
+# Filters of a rule, sorted by name: (("domain", ("contoso.com",)), ("enabled", (True,))). Always tuples:
+# hashable. A name may stand there twice (the rule's and the customer's own); both must pass.
 Filters = tuple[tuple[str, tuple[str | bool, ...]], ...]
 
 

@@ -12,8 +12,10 @@ _MINOR_DIGITS = {
     **dict.fromkeys(["VUV", "XAF", "XOF", "XPF"], 0),
     **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
 }
-# A count or an amount beyond this is a fault of the sender, not a number of seats.
-_LIMIT = Decimal(10) ** 15
+# A count of 10^15 or more, or with more than 30 digits after the point, is a fault of the sender. Exponents
+# are judged before any arithmetic: "1e-999999999" would fill the memory once written out.
+_LARGEST = 15
+_FINEST = 30
 
 
 def number(value: object) -> Decimal:
@@ -28,7 +30,9 @@ def number(value: object) -> Decimal:
         result = Decimal(value.strip() if isinstance(value, str) else value)
     except InvalidOperation:
         raise ValueError(f"{value!r} is not a number") from None
-    if not result.is_finite() or abs(result) >= _LIMIT:
+    digits = result.as_tuple().exponent
+    usable = isinstance(digits, int) and digits >= -_FINEST and (not result or result.adjusted() < _LARGEST)
+    if not usable:
         raise ValueError(f"{value!r} is not a usable number")
     return result
 

@@ -175,13 +175,16 @@ def closing_line(plan: Plan) -> str:
 def entries_table(entries: Iterable[Entry], *, title: str = "") -> Table:
     """Ledger entries, oldest first."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, title=title or None)
-    for name in ("Id", "Customer", "Rule", "Operation", "Period"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("From → to", justify="right", no_wrap=True)
-    table.add_column("Money", justify="right", no_wrap=True)
-    table.add_column("State", no_wrap=True)
-    table.add_column("Decided by", no_wrap=True)
-    table.add_column("Note", ratio=1)
+    table.add_column("Id", no_wrap=True, min_width=10)
+    table.add_column("Customer", max_width=28)
+    table.add_column("Rule", max_width=32)
+    table.add_column("Operation", min_width=9)
+    table.add_column("Period", min_width=7)
+    table.add_column("From → to", justify="right", no_wrap=True, min_width=9)
+    table.add_column("Money", justify="right", no_wrap=True, min_width=10)
+    table.add_column("State", no_wrap=True, min_width=8)
+    table.add_column("Decided by", min_width=6)
+    table.add_column("Note", ratio=1, min_width=16)
     for entry in entries:
         intent = entry.intent
         state = str(entry.state)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 
-from syncd.core.globs import covers
+from syncd.core.globs import covering
 from syncd.core.rules import CountRef, Rounding, Rule
 from syncd.model import Count
 from syncd.money import ZERO, plain
@@ -33,13 +33,18 @@ class Counted:
 
 def names(pattern: str, count: Count) -> bool:
     """Whether a mapping's `sku` names this count: its SKU or one of its other exact keys, or a glob over them."""
-    return any(covers(pattern, key) for key in (count.sku, *count.aliases))
+    return named_by((pattern,))(count)
+
+
+def named_by(patterns: tuple[str, ...]) -> Callable[[Count], bool]:
+    """`names` with any of several patterns."""
+    covered = covering(patterns)
+    return lambda count: covered(count.sku) or any(map(covered, count.aliases))
 
 
 def matching(ref: CountRef, counts: Iterable[Count]) -> tuple[Count, ...]:
     """The counts that one `count` or `bought` table names, in SKU order; each once, however many patterns name it."""
-    found = [count for count in counts if any(names(pattern, count) for pattern in ref.skus)]
-    return tuple(sorted(found, key=lambda count: (count.sku, count.aliases)))
+    return tuple(sorted(filter(named_by(ref.skus), counts), key=lambda count: (count.sku, count.aliases)))
 
 
 def total(counts: Iterable[Count]) -> Decimal:

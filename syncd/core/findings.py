@@ -64,7 +64,7 @@ def gather(
                 troubles.append(trouble)
     if not asked:
         return None
-    state = next(one for one in _WORST if one is State.KNOWN or any(one is trouble for trouble, _ in troubles))
+    state = min((trouble for trouble, _ in troubles), key=_WORST.index, default=State.KNOWN)
     return Number(
         state,
         sum((part.count.quantity * part.factor for part in parts), ZERO),

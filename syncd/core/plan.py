@@ -113,10 +113,11 @@ def make_plan(
             if rule.bill is not None
         },
     )
+    rules = sorted(mappings.rules, key=lambda one: one.name)
     drawn = [
         PlanLine(**draw_line(desk, customer, rule))
         for customer in sorted(mappings.customers, key=lambda one: one.name)
-        for rule in sorted(mappings.rules, key=lambda one: one.name)
+        for rule in rules
         if concerns(rule, customer)
     ]
     lines = tuple(_within_cycle_limits(_one_rule_a_line(drawn), house))

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from syncd.core.entries import KnownCustomer
-from syncd.core.globs import covers
+from syncd.core.globs import covering
 from syncd.core.rules import BillRef, Customer, Mappings, RemoteKey, Rule
 from syncd.model import (
     Agreement,
@@ -171,17 +172,23 @@ def _resolve(
 def applies(rule: Rule, customer: Customer) -> bool:
     """Whether a rule's `customers` patterns take this customer in: globs over names, `tag:…`, `!` takes away,
     wherever it stands. Where only exceptions are named, everybody else is meant."""
-    wanted = [pattern for pattern in rule.customers if not pattern.startswith("!")]
-    unwanted = [pattern[1:] for pattern in rule.customers if pattern.startswith("!")]
-    if any(_means(pattern, customer) for pattern in unwanted):
-        return False
-    return any(_means(pattern, customer) for pattern in wanted) or (bool(unwanted) and not wanted)
+    return _choosing(rule.customers)(customer)
 
 
-def _means(pattern: str, customer: Customer) -> bool:
-    if pattern.startswith("tag:"):
-        return any(fnmatchcase(tag, pattern[4:]) for tag in customer.tags)
-    return covers(pattern, customer.name)
+@lru_cache(maxsize=4096)
+def _choosing(patterns: tuple[str, ...]) -> Callable[[Customer], bool]:
+    wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
+    unwanted = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
+    takes, leaves = _meaning(wanted or (("*",) if unwanted else ())), _meaning(unwanted)
+    return lambda customer: takes(customer) and not leaves(customer)
+
+
+def _meaning(patterns: tuple[str, ...]) -> Callable[[Customer], bool]:
+    named = covering(tuple(pattern for pattern in patterns if not pattern.startswith("tag:")))
+    tags = tuple(pattern[4:] for pattern in patterns if pattern.startswith("tag:"))
+    return lambda customer: (
+        named(customer.name) or any(fnmatchcase(tag, pattern) for pattern in tags for tag in customer.tags)
+    )
 
 
 def concerns(rule: Rule, customer: Customer) -> bool:
@@ -189,9 +196,9 @@ def concerns(rule: Rule, customer: Customer) -> bool:
 
     A rule that bills to one PSA says nothing of a customer who is only in another.
     """
-    if not applies(rule, customer) or not any(ref.connection in customer.keys for ref in rule.count):
+    if rule.bill is not None and rule.bill.connection not in customer.keys:
         return False
-    return rule.bill is None or rule.bill.connection in customer.keys
+    return applies(rule, customer) and any(ref.connection in customer.keys for ref in rule.count)
 
 
 def narrowed(query_where: Filters, key: RemoteKey) -> Filters:
@@ -252,11 +259,11 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
     if not named:
         return Target(problem="unknown product", reason=f"{bill.connection} has no product {wanted!r}")
     product = named[0]
-    pattern = bill.selectors.get("agreement", "*")
+    covered = covering((bill.selectors.get("agreement", "*"),))
     agreements = tuple(
         agreement
         for agreement in sorted(billing.agreements, key=lambda one: one.id)
-        if any(covers(pattern, name) for name in (agreement.name, *agreement.labels))
+        if any(map(covered, (agreement.name, *agreement.labels)))
     )
     known = {agreement.id: agreement.name for agreement in agreements}
     here = sorted(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from syncd.core.counting import names
+from syncd.core.counting import named_by
 from syncd.core.globs import covers
 from syncd.core.resolve import Resolution, View, concerns
 from syncd.core.rules import Ignore, Mappings
@@ -54,9 +54,9 @@ def find_unmapped(
             if query != view.default_query or reading.state is not State.KNOWN:
                 continue
             people = owners.get((connection, customer_id), [])
-            patterns = [pattern for person in people for skus in named[person, connection] for pattern in skus]
+            known_by = named_by(tuple(pattern for who in people for skus in named[who, connection] for pattern in skus))
             for count in reading.counts:
-                if count.free or count.quantity <= 0 or any(names(pattern, count) for pattern in patterns):
+                if count.free or count.quantity <= 0 or known_by(count):
                     continue
                 if _ignored(ignores, connection, count, (*people, customer_id)):
                     continue
@@ -76,6 +76,6 @@ def _ignored(ignores: Iterable[Ignore], connection: str, count: Count | None, cu
         if count is None:
             if one.customers and not one.skus and of_customer:
                 return True
-        elif of_customer and (not one.skus or any(names(pattern, count) for pattern in one.skus)):
+        elif of_customer and (not one.skus or named_by(one.skus)(count)):
             return True
     return False

@@ -251,11 +251,14 @@ def _close(
 def known_customers(seen: Readings, past: Past, plan: Plan) -> dict[str, Sequence[KnownCustomer]]:
     """Who each connection showed, and what each customer came to where that can be believed.
 
-    Totals of a suspect source are not believed, except those of customers whose lines a person has brought into
-    agreement: that is how a true fall becomes the new normal.
+    Totals of a suspect source are not believed, except those of customers about whom no question is open: their lines
+    agree, a person rejected the change, or they have no line. That is how a true fall becomes the new normal.
     """
-    agreed = {line.customer for line in plan.lines}
-    agreed -= {line.customer for line in plan.lines if line.action is not Action.NONE}
+    open_questions = {
+        line.customer
+        for line in plan.lines
+        if line.action is not Action.NONE and not (line.action is Action.IGNORE and line.reason.startswith("rejected"))
+    }
     owners: dict[tuple[str, str], set[str]] = defaultdict(set)
     for (customer, connection), found in seen.resolution.items():
         for one in found:
@@ -265,7 +268,7 @@ def known_customers(seen: Readings, past: Past, plan: Plan) -> dict[str, Sequenc
         before = past.customers.get(connection, {})
         totals: dict[str, dict[str, Any]] = defaultdict(dict)
         for (customer_id, query), reading in view.readings.items():
-            believed = connection not in plan.suspects or owners[connection, customer_id] <= agreed
+            believed = connection not in plan.suspects or not owners[connection, customer_id] & open_questions
             if reading.state is State.KNOWN and believed:
                 totals[customer_id][str(query)] = paid_total(reading.counts)
         known = {

@@ -89,7 +89,7 @@ def _obstacles(connection: Connection, intents: Sequence[Intent], moved: Collect
             reasons[number] = "the plan names this line twice"
         elif intent.operation in _DATED and intent.before != due_from:
             reasons[number] = f"planned from {plain(intent.before)}, but {plain(due_from)} stand there now"
-        elif intent.follows and intent.follows not in known | keys:
+        elif intent.follows and intent.follows not in known and intent.follows not in keys:
             reasons[number] = "what it follows is not in the ledger"
         here |= {intent.key, intent.identity}
     return reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -268,7 +269,7 @@ def test_only_what_is_invoiced_already_and_rises_is_prorated(through: date | Non
     psa = Psa({"l1": line(25)}, (agreement(invoiced_through=through),))
     step(base, book, psa)
 
-    assert operations(psa)[Operation.POST_LINE] == parts
+    assert operations(psa) == Counter({Operation.SET_QUANTITY: 1, Operation.POST_LINE: parts})
 
 
 def test_a_line_rule_without_a_recurring_line_owes_the_whole_target() -> None:

@@ -318,6 +318,21 @@ def test_an_old_periods_dated_line_keeps_its_period() -> None:
             assert all(one.period == "2026-12" for one in made.intents)
 
 
+def test_a_part_of_a_period_does_not_outlive_the_change_that_it_belongs_to() -> None:
+    """Held over the end of the period, and then the target moves: the old part would wait for a leader for ever."""
+    november = world(prorate=True, increase="hold").but(billings=(billing(line(25), agreements=PRORATED),))
+    base = november.but(rules=world(prorate=True).rules)
+    leader, follower = entry(base, EntryState.HELD), replace(entry(base, EntryState.HELD, which=1), id="e2")
+    december = world(28, prorate=True, increase="hold")
+    december = december.but(billings=(billing(line(25), agreements=(agreement(period=DECEMBER),)),))
+    seen = remembering(december, leader, follower)
+
+    made = write_down(seen.plan(datetime.fromisoformat("2026-12-05T16:00:00+00:00")), [leader, follower], seen.views)
+
+    assert [id_ for id_, _ in made.supersede] == ["e1", "e2"]
+    assert [one.to for one in made.intents] == [28]
+
+
 def test_what_is_written_is_the_same_whatever_the_order_of_entries() -> None:
     found = world(28, prorate=True).but(billings=(billing(line(25), agreements=PRORATED),))
     old = world(prorate=True).but(billings=found.billings)

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 from core_kit import (
+    DECEMBER,
     LINE,
     NOVEMBER,
     PREFIX,
@@ -106,7 +107,14 @@ def test_own_dated_lines_are_never_duplicates() -> None:
 
 def test_own_lines_count_as_billed_in_their_period_only() -> None:
     october = month_of(date(2026, 10, 1))
-    lines = (line(25), own_line(2), own_line(-1, "o2"), own_line(7, "o3", october), own_line(9, "x", marker=""))
+    lines = (
+        line(25),
+        own_line(2),
+        own_line(-1, "o2"),
+        own_line(7, "o3", october),
+        own_line(8, "o4", DECEMBER),
+        own_line(9, "x", marker=""),
+    )
 
     as_line = world(true_up=LINE).but(billings=(billing(*lines),)).one_line()
     as_quantity = world().but(billings=(billing(*lines),)).one_line()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,19 @@ from typing import Any
 
 import pytest
 import structlog
+import typer.main
 from stage import Stage
+
+from syncd.connect import registry
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _made_once() -> Iterator[None]:
+    """What a process does once: the tree of commands, the look for connectors. Hundreds of commands run in this one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        patched.setattr(registry, "entry_points", functools.cache(registry.entry_points))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
