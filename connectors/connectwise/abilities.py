@@ -55,4 +55,5 @@ ABILITIES = Abilities(
     per_customer=True,
     bill_keys=("agreement", "product"),
     keeps_quantity=True,
+    description_length=5900,  # of 6,000: a charge may need room for its mark and units at the end
 )

@@ -142,6 +142,8 @@ def _charge(posting: Posting, agreement: Agreement, moment: Moment, terms: Terms
             f'a part of a period is charged daily on monthly agreements only, and "{agreement.name}" is billed in '
             "another cycle; charge the rest of the period by hand"
         )
+    if posting.options.get("beside") != "quantity":
+        return ""  # the recurring line stays as it is: nothing else bills these units
     through = agreement.invoiced_through
     if through is None or posting.ends > through:
         known = f"only through {through}" if through else "for no period that ConnectWise tells"

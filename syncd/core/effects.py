@@ -97,7 +97,7 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
         return (change,)
     added = target - line.quantity
     last = min(through, site.period.last) if through >= site.period.first else through
-    part = _dated(site, past, added, site.today, last, description, prorated=True)
+    part = _dated(site, past, added, site.today, last, description, prorated=True, beside="quantity")
     return (change, replace(part, follows=True))
 
 
@@ -145,8 +145,11 @@ def own_identity(site: Site, period: Period | None = None) -> str:
 
 
 def _dated(
-    site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool
-) -> Effect:
+    site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool,
+    beside: str = "",
+) -> Effect:  # fmt: skip
+    """A dated line or credit. `beside`: "quantity" where the recurring line is raised too, so that only days which are
+    on an invoice already may be charged here."""
     identity = own_identity(site)
     own = own_before(past.lines.get(identity, _NOTHING))
     operation = Operation.POST_LINE if units > 0 else Operation.POST_CREDIT
@@ -155,7 +158,11 @@ def _dated(
     return _effect(
         site, past, operation, identity, own, own + units,
         quantity=abs(units), starts=first, ends=last, description=description,
-        options={**(site.rule.bill.options if site.rule.bill else {}), **({"prorate": "daily"} if prorated else {})},
+        options={
+            **(site.rule.bill.options if site.rule.bill else {}),
+            **({"prorate": "daily"} if prorated else {}),
+            **({"beside": beside} if beside else {}),
+        },
         amount=site.money(units, share),
     )  # fmt: skip
 

@@ -8,10 +8,12 @@ ledger.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -73,7 +75,16 @@ class Done:
 class Stage:
     """Doubles, files and commands in one folder. Customers are the first ones of the small MSP."""
 
-    def __init__(self, folder: Path, customers: int = 3, *, graph: Mapping[str, Any] | None = None, **psa: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        customers: int = 3,
+        *,
+        ledger: bool = True,
+        graph: Mapping[str, Any] | None = None,
+        **psa: Any,
+    ) -> None:
+        """`ledger`: an empty one is there already. `graph` and `psa` are options of the doubles."""
         self.folder = folder
         self.world: World = small_msp(customers=customers, today=TODAY)
         self.graph = GraphSandbox(self.world, **(graph or {}))
@@ -83,6 +94,10 @@ class Stage:
         self.now = NOW
         self.environ: dict[str, str] = {}
         (folder / "mappings").mkdir(parents=True)
+        if ledger:
+            self.database.parent.mkdir(mode=0o700)
+            self.database.touch(0o600)
+            self.database.write_bytes(empty_ledger())
         self.configure()
         self.map(rule("Business Premium", PREMIUM))
 
@@ -207,10 +222,6 @@ class Stage:
         """Whether `ledger verify` finds the record whole."""
         return self.run("ledger", "verify").status == 0
 
-    def make_ledger(self) -> None:
-        """An empty ledger, so that a first cycle does not have to make one."""
-        Ledger.open("sqlite:///state/syncd.db", lambda: self.now, folder=self.folder).close()
-
     def pass_time(self, **span: float) -> None:
         """Moves syncd's clock and the PSA's; the keys are those of timedelta."""
         self.now += timedelta(**span)
@@ -286,6 +297,14 @@ class Stage:
             for one in self.graph.double.requests
             if one.method in WRITES and not one.path.endswith(("/oauth2/v2.0/token", "/$batch"))
         ]
+
+
+@functools.cache
+def empty_ledger() -> bytes:
+    """A ledger as the program makes it, made once: its migrations take longer than a cycle."""
+    with tempfile.TemporaryDirectory() as folder:
+        Ledger.open("sqlite:///syncd.db", lambda: NOW, folder=Path(folder)).close()
+        return Path(folder, "syncd.db").read_bytes()
 
 
 def guid(part: str) -> str:

@@ -307,8 +307,7 @@ def two(raise_stage: Callable[..., Stage]) -> Stage:
     """Alder drifts, Birchwood does not; every change waits for a person, and a plan lies in plan.json."""
     stage = raise_stage(2)
     stage.configure(mode="propose")
-    stage.cycle()
-    assert stage.entry()["state"] == "held"
+    assert stage.cycle().status == 3
     assert stage.run("plan", "--out", stage.folder / "plan.json").status == 3
     return stage
 
@@ -334,22 +333,15 @@ def test_apply_takes_later_instants_of_the_same_world(two: Stage) -> None:
 
 def test_apply_refuses_when_the_world_moved(two: Stage) -> None:
     two.hire(BIRCHWOOD, 1)
+    two.psa.rival(1001, 30_100, 26)
     done = two.run("apply", two.folder / "plan.json")
     assert done.status == 2
     assert "the world or the files moved; nothing was posted" in done.err
     assert f"{BIRCHWOOD} / Business Premium: used was 14, is 15" in done.err
     assert "action was none, is post" in done.err
+    assert f"{ALDER} / Business Premium: billed was 25, is 26" in done.err
     assert two.writes() == []
     assert [one["state"] for one in two.entries()] == ["held"]
-
-
-def test_apply_refuses_when_the_line_moved(two: Stage) -> None:
-    row = two.addition(ALDER)
-    two.psa.rival(row["agreementId"], row["id"], 26)
-    done = two.run("apply", two.folder / "plan.json")
-    assert done.status == 2
-    assert "billed was 25, is 26" in done.err
-    assert two.writes() == []
 
 
 def test_apply_refuses_when_a_mapping_changed(two: Stage) -> None:
@@ -360,46 +352,35 @@ def test_apply_refuses_when_a_mapping_changed(two: Stage) -> None:
     assert two.writes() == []
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("target", "26"), ("action", "none"), ("billed", "24"), ("customer", "Somebody Else")]
-)
-def test_apply_refuses_a_file_that_says_something_else(two: Stage, field: str, value: str) -> None:
+def test_apply_refuses_a_file_that_was_altered(two: Stage) -> None:
     """Who read the altered file approved something that would not be done."""
     path = two.folder / "plan.json"
     plan = json.loads(path.read_text())
-    [line] = [one for one in plan["lines"] if one["customer"] == ALDER]
-    line[field] = value
-    path.write_text(json.dumps(plan))
-    done = two.run("apply", path)
-    assert done.status == 2
-    assert "plan.json" in done.err
+    alder = next(one for one in plan["lines"] if one["customer"] == ALDER)
+    for altered, sentence in (
+        ({**plan, "lines": [{**alder, "target": "26"}, *plan["lines"][1:]]}, "target was 26, is 27"),
+        ({**plan, "lines": [{**alder, "customer": "Somebody"}, *plan["lines"][1:]]}, f"is {ALDER}"),
+        ({**plan, "lines": plan["lines"][1:]}, f"{ALDER} / Business Premium: is new"),
+        ({**plan, "checksum": "0" * 64}, "the plan file itself changed"),
+        ([], "is not a plan"),
+    ):
+        path.write_text(json.dumps(altered))
+        done = two.run("apply", path)
+        assert done.status == 2
+        assert sentence in done.err
     assert two.writes() == []
+    assert [one["state"] for one in two.entries()] == ["held"]
 
 
-def test_apply_refuses_a_file_without_a_line_or_with_another_checksum(two: Stage) -> None:
+def test_apply_does_not_post_in_observe_and_plans_are_not_written_over(two: Stage) -> None:
     path = two.folder / "plan.json"
-    plan = json.loads(path.read_text())
-    path.write_text(json.dumps({**plan, "checksum": "0" * 64}))
-    assert two.run("apply", path).status == 2
-    path.write_text(json.dumps({**plan, "lines": plan["lines"][1:]}))
-    assert two.run("apply", path).status == 2
-    path.write_text("[]")
-    assert "is not a plan" in two.run("apply", path).err
-    assert two.writes() == []
-
-
-def test_apply_does_not_post_in_observe(two: Stage) -> None:
-    done = two.run("apply", two.folder / "plan.json", SYNCD_MODE="observe")
+    before = path.read_bytes()
+    done = two.run("apply", path, SYNCD_MODE="observe")
     assert done.status == 2
     assert "observe" in done.err
     assert two.writes() == []
-
-
-def test_a_plan_file_is_not_written_over(two: Stage) -> None:
-    before = (two.folder / "plan.json").read_bytes()
-    again = two.run("plan", "--out", two.folder / "plan.json")
-    assert again.status == 2
-    assert (two.folder / "plan.json").read_bytes() == before
+    assert two.run("plan", "--out", path).status == 2
+    assert path.read_bytes() == before
 
 
 # What one can ask

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -378,8 +377,8 @@ def test_a_slow_answer_about_one_customer_stops_nobody_else(pair: Stage) -> None
 
 
 def test_a_sign_in_host_that_does_not_answer_is_not_waited_for(pair: Stage) -> None:
-    pair.configure(m365={"timeout": "0.15s"})
-    pair.graph.double.fail("slow", path=f"{pair.company(ALDER).tenant_id}/oauth2", times=20, seconds=0.4)
+    pair.configure(m365={"timeout": "0.5s"})
+    pair.graph.double.fail("slow", path=f"{pair.company(ALDER).tenant_id}/oauth2", times=20, seconds=1.2)
     done = pair.cycle()
     assert done.status == 1
     [(code, sentence)] = told(done, ALDER)
@@ -527,7 +526,6 @@ def test_a_ledger_that_is_locked(pair: Stage, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_ledger_that_another_process_holds(pair: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ledger.claim, "__defaults__", (timedelta(0),))
-    pair.plan()
     held = WriterLock(pair.database.with_name("syncd.db.lock"), "run", pair.now, timedelta(0))
     done = pair.cycle()
     held.release()
@@ -538,7 +536,6 @@ def test_a_ledger_that_another_process_holds(pair: Stage, monkeypatch: pytest.Mo
 
 
 def test_a_ledger_that_a_newer_program_wrote(pair: Stage) -> None:
-    pair.plan()
     with sqlite3.connect(pair.database) as opened:
         opened.execute("UPDATE alembic_version SET version_num = '9999'")
     opened.close()
@@ -549,7 +546,6 @@ def test_a_ledger_that_a_newer_program_wrote(pair: Stage) -> None:
 
 
 def test_a_file_that_is_no_ledger(pair: Stage) -> None:
-    pair.database.parent.mkdir(exist_ok=True)
     pair.database.write_bytes(b"not a database, but long enough to have a header of its own" * 40)
     done = pair.cycle()
     assert done.status == 4
@@ -557,9 +553,10 @@ def test_a_file_that_is_no_ledger(pair: Stage) -> None:
     assert pair.writes() == []
 
 
-def test_a_folder_that_cannot_be_written(pair: Stage, tmp_path: Path) -> None:
-    (pair.folder / "state").write_text("a file where a folder should be")
-    done = pair.cycle()
+def test_a_folder_that_cannot_be_made(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(1, ledger=False)
+    (stage.folder / "state").write_text("a file where a folder should be")
+    done = stage.cycle()
     assert done.status in (1, 2)
-    assert "state" in done.err
-    assert pair.writes() == []
+    assert str(stage.folder / "state") in done.err
+    assert stage.writes() == []

@@ -70,7 +70,7 @@ def nothing(bench: Bench) -> None:
     """The double as it starts."""
 
 
-DAILY = {"options": {"prorate": "daily"}, "starts": date(2026, 11, 17)}
+DAILY = {"options": {"prorate": "daily", "beside": "quantity"}, "starts": date(2026, 11, 17)}
 
 CASES: list[tuple[str, Callable[[Bench], object], dict[str, Any], str]] = [
     ("set", nothing, {"operation": Operation.REPORT_USAGE}, "cannot take the operation report_usage"),
@@ -152,3 +152,11 @@ def test_the_vendor_refuses_what_we_refuse(
     answer = connection.send(postings[what], connection.wire(postings[what]))
     assert isinstance(answer, Refused)
     assert "addition object is invalid" in answer.reason
+
+
+def test_days_that_are_not_invoiced_may_be_charged_where_nothing_else_bills_them(
+    bench: Bench, postings: dict[str, Posting]
+) -> None:
+    overdue(bench)
+    alone = {"options": {"prorate": "daily"}, "starts": date(2026, 11, 17)}
+    assert reason(bench, replace(postings["line"], **alone)) == ""
