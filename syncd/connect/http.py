@@ -4,6 +4,9 @@ One `Http` serves one connection: one pool, one budget (`limits.Gate`), one plac
 it was given and to no other; redirects are never followed, because httpx would pass `clientId`-like headers on to
 another host. Reading repeats what may be repeated; sending happens once, on a connection of its own, so that a stale
 keep-alive socket never turns into an unknown outcome.
+
+httpx's transport is used without its client: the client keeps cookies, one jar for all tenants, leaves the requests of
+a sign-in flow without a time limit, and takes a third of the time that a request costs.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -139,16 +143,11 @@ class Http:
         secure = any(scheme == "https" for scheme, _, _ in self._origins)
         # Loading the public authorities takes 26 ms: only where TLS is spoken.
         verify = ssl.create_default_context(cafile=ca_bundle) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        options: dict[str, Any] = {
-            "timeout": httpx.Timeout(timeout),
-            "headers": {"user-agent": "syncd", **(headers or {})},
-            "verify": verify,
-            "proxy": proxy,
-            "follow_redirects": False,
-            "trust_env": False,
-        }
-        self._reading = httpx.Client(**options)
-        self._sending = httpx.Client(**options, limits=httpx.Limits(max_keepalive_connections=0))
+        self._timeout = httpx.Timeout(timeout).as_dict()
+        self._headers = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "syncd", **_lower(headers)}
+        options: dict[str, Any] = {"verify": verify, "proxy": proxy, "trust_env": False}
+        self._reading = httpx.HTTPTransport(**options)
+        self._sending = httpx.HTTPTransport(**options, limits=httpx.Limits(max_keepalive_connections=0))
 
     def address(self, path: str) -> str:
         """The full address of a path, or of an absolute link that the vendor gave.
@@ -181,13 +180,13 @@ class Http:
         """
         url = self.address(path)
         content = msgspec.json.encode(json) if json is not None else None
-        extra = {**({"content-type": "application/json"} if content is not None else {}), **(headers or {})}
+        extra = {**({"content-type": "application/json"} if content is not None else {}), **_lower(headers)}
 
         def attempt() -> Reply:
             try:
                 with self.gate.slot(scope):
-                    request = self._reading.build_request(
-                        method, url, params=params, headers=extra, content=content, data=form
+                    request = httpx.Request(
+                        method, url, params=params, headers={**self._headers, **extra}, content=content, data=form
                     )
                     reply = self._exchange(self._reading, request, auth or self._auth)
             except httpx.TransportError as error:
@@ -212,9 +211,8 @@ class Http:
         try:
             url = self.address(wire.path)
             with self.gate.slot(scope):
-                request = self._sending.build_request(
-                    wire.method, url, content=wire.body or None, headers={**(headers or {}), **dict(wire.headers)}
-                )
+                extra = {**_lower(headers), **_lower(dict(wire.headers))}
+                request = httpx.Request(wire.method, url, headers={**self._headers, **extra}, content=wire.body or None)
                 reply = self._exchange(self._sending, request, auth or self._auth)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotSent(str(_transport(error, url, self._longest)))
@@ -242,9 +240,9 @@ class Http:
         code, message = self.explain(reply)
         return VendorError(code, message, status=reply.status)
 
-    def _exchange(self, client: httpx.Client, request: httpx.Request, auth: Auth | None) -> Reply:
+    def _exchange(self, way: httpx.HTTPTransport, request: httpx.Request, auth: Auth | None) -> Reply:
         deadline = time.monotonic() + self._longest
-        response = client.send(request, auth=auth or httpx.USE_CLIENT_DEFAULT, stream=True)
+        response = self._answer(way, request, auth or Auth())
         try:
             body = bytearray()
             for chunk in response.iter_bytes():
@@ -262,6 +260,27 @@ class Http:
             where=f"{request.method} {request.url.path}",
             links={rel: link["url"] for rel, link in response.links.items() if rel and "url" in link},
         )
+
+    def _answer(self, way: httpx.HTTPTransport, request: httpx.Request, auth: Auth) -> httpx.Response:
+        """The answer at the end of the sign-in flow, its body still to be read."""
+        with closing(auth.sync_auth_flow(request)) as flow:
+            asked = next(flow)
+            while True:
+                asked.extensions["timeout"] = self._timeout
+                response = way.handle_request(asked)
+                response.request = asked
+                try:
+                    asked = flow.send(response)
+                    response.read()
+                except StopIteration:
+                    return response
+                except BaseException:
+                    response.close()
+                    raise
+
+
+def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {name.lower(): value for name, value in (headers or {}).items()}
 
 
 def _transport(error: httpx.TransportError, url: str, longest: float) -> VendorError:

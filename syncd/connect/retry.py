@@ -37,6 +37,11 @@ class Again(Exception):
         self.wait = wait
 
 
+# Made once: tenacity's predicates refer to themselves, and one for each request is work for the garbage collector.
+_STOP = stop_after_attempt(ATTEMPTS)
+_RETRY = retry_if_exception_type(Again)
+
+
 def reading(attempt: Callable[[], T], *, first_wait: float, pause: Callable[[float], None]) -> T:
     """Runs `attempt` until it stops raising Again, at most ATTEMPTS times, then raises the last one's own error.
 
@@ -50,9 +55,9 @@ def reading(attempt: Callable[[], T], *, first_wait: float, pause: Callable[[flo
         return named if named is not None else float(grow(state))
 
     retrying = Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
+        stop=_STOP,
         wait=wait,
-        retry=retry_if_exception_type(Again),
+        retry=_RETRY,
         sleep=lambda seconds: pause(float(seconds)),
         reraise=True,
     )

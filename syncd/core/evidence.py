@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
+from sys import intern
 from typing import Any
+
+import msgspec
 
 from syncd.core.entries import Observation
 from syncd.core.rules import Rule
 from syncd.model import Billing, Count, Reading, State, Subject
 from syncd.money import plain
 
+_ENCODE = msgspec.json.Encoder(order="sorted", enc_hook=str).encode
+
 
 def canonical(value: Any) -> bytes:
-    """JSON that is equal for equal values: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode()
+    """JSON that is equal for equal values: sorted keys, no spaces, UTF-8. Our frozen dataclasses are objects with their
+    fields, Decimals and days are text."""
+    return _ENCODE(value)
 
 
 def sha256(body: bytes) -> str:
@@ -29,7 +34,8 @@ def keep_reading(
     """(the reading without its subjects, what the ledger keeps of it).
 
     `subjects`: "names" keeps who holds each seat, "hashed" a salted digest of each name, "none" nothing. With `names`
-    the reading keeps its subjects too, for lines whose description lists them.
+    the reading keeps its subjects too, for lines whose description lists them. Hundreds of tenants name the same
+    products: each name is held once.
     """
     blobs: dict[str, bytes] = {}
     counts = []
@@ -40,7 +46,16 @@ def keep_reading(
             body = canonical([_subject(one, subjects == "hashed", salt) for one in count.subjects])
             evidence = sha256(body)
             blobs[evidence] = body
-        slim.append(replace(count, subjects=count.subjects if names else None, evidence=evidence))
+        slim.append(
+            replace(
+                count,
+                sku=intern(count.sku),
+                name=intern(count.name),
+                aliases=tuple(map(intern, count.aliases)),
+                subjects=count.subjects if names else None,
+                evidence=evidence,
+            )
+        )
         counts.append(_count(count, evidence))
     said = {"state": reading.state, "counts": counts, "code": reading.code, "why": reading.reason}
     # The proof is kept but not compared: "57 of 57 rows" may become "58 of 58" without this customer's help.
@@ -62,8 +77,8 @@ def keep_billing(connection: str, billing: Billing) -> Observation:
         {
             "state": billing.state,
             "why": billing.reason,
-            "agreements": [asdict(agreement) for agreement in billing.agreements],
-            "lines": [asdict(line) for line in billing.lines],
+            "agreements": billing.agreements,
+            "lines": billing.lines,
         }
     )
     return Observation(connection, billing.customer_id, "billed", billing.state, sha256(body), body)
@@ -71,7 +86,7 @@ def keep_billing(connection: str, billing: Billing) -> Observation:
 
 def keep_rule(rule: Rule) -> Observation:
     """The rule as it stands, under the digest that lines and entries name."""
-    body = canonical({**asdict(rule), "place": ""})
+    body = canonical(replace(rule, place=""))
     return Observation("", rule.content, "rule", State.KNOWN, rule.content, body)
 
 

@@ -146,7 +146,7 @@ def _step_holds(case: Case, safety: Safety) -> Iterable[str]:
     size, rising = abs(after - before), after > before
     if after <= 0 and safety.to_zero == "settle":
         return  # a fall to zero was allowed in so many words
-    if before < safety.small_line:
+    if before < safety.small_line or before <= 0:  # a percentage of nothing says nothing
         if size > safety.max_step:
             yield f"a step of {plain(size)} on a line of {plain(before)}: more than max_step {plain(safety.max_step)}"
         return

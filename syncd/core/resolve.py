@@ -179,13 +179,18 @@ def applies(rule: Rule, customer: Customer) -> bool:
 def _choosing(patterns: tuple[str, ...]) -> Callable[[Customer], bool]:
     wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
     unwanted = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
-    takes, leaves = _meaning(wanted or (("*",) if unwanted else ())), _meaning(unwanted)
+    takes = _meaning(wanted or (("*",) if unwanted else ()))
+    if not unwanted:
+        return takes
+    leaves = _meaning(unwanted)
     return lambda customer: takes(customer) and not leaves(customer)
 
 
 def _meaning(patterns: tuple[str, ...]) -> Callable[[Customer], bool]:
     named = covering(tuple(pattern for pattern in patterns if not pattern.startswith("tag:")))
     tags = tuple(pattern[4:] for pattern in patterns if pattern.startswith("tag:"))
+    if not tags:
+        return lambda customer: named(customer.name)
     return lambda customer: (
         named(customer.name) or any(fnmatchcase(tag, pattern) for pattern in tags for tag in customer.tags)
     )
@@ -267,15 +272,15 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
     )
     known = {agreement.id: agreement.name for agreement in agreements}
     here = sorted(
-        (line for line in billing.lines if line.agreement_id in known and line.product_id == product.id),
+        [line for line in billing.lines if line.product_id == product.id and line.agreement_id in known],
         key=lambda line: line.id,
     )
     found = Target(
         product,
         agreements,
-        lines=tuple(line for line in here if not line.once and not _begins_later(line, today)),
-        scheduled=tuple(line for line in here if not line.once and _begins_later(line, today)),
-        own=tuple(line for line in here if line.once and line.marker),
+        lines=tuple([line for line in here if not line.once and not _begins_later(line, today)]),
+        scheduled=tuple([line for line in here if not line.once and _begins_later(line, today)]),
+        own=tuple([line for line in here if line.once and line.marker]),
     )
     for line in here:
         if line.marker.startswith("sd-") and not line.marker.startswith(mark_prefix):

@@ -78,6 +78,10 @@ def retry(entry: Entry, past: Past, wire: Callable[[Posting], Wire], *, by: str)
         raise UserFault(Fault(f"entry {entry.id}", f"is {entry.state}; only a failed posting can be retried."))
     if history.open is not None:
         raise UserFault(Fault(f"entry {entry.id}", f"its line has entry {history.open.id} open."))
+    if history.closed is not None and history.closed.id != entry.id:
+        raise UserFault(
+            Fault(f"entry {entry.id}", f"its line went on since: entry {history.closed.id} is {history.closed.state}.")
+        )
     key = keys.key(past.installation, intent.operation, intent.identity, intent.period, history.generation)
     posting = replace(intent.posting, key=key, marker=keys.marker(past.installation, key))
     return replace(

@@ -32,7 +32,8 @@ def recover(ledger: Ledger, opened: Mapping[str, Opened], now: datetime) -> list
     """Settles what an earlier process left in flight, by looking. Returns what could not be looked at.
 
     A `sending` entry may have left, so it is `unknown`. An `unknown` one becomes `posted` when the change is there, and
-    is `planned` again only when two looks agree that it is not, after the time in which a lost request may still land.
+    is `planned` again only when two looks agree that it is not, after the time in which a lost request may still land;
+    then the plan sends it, or supersedes it where somebody else has written the record since.
     """
     errors = []
     for entry in ledger.entries(states={EntryState.SENDING}):
@@ -55,13 +56,17 @@ def recover(ledger: Ledger, opened: Mapping[str, Opened], now: datetime) -> list
 def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime) -> Entry:
     """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
     sight = one.connection.find(entry.intent.posting)
-    match sight:
-        case Found(remote_id=remote_id):
-            return _settle(ledger, entry, EntryState.POSTED, "found when looking", remote_id or entry.remote_id)
-        case Absent() if entry.sent_at is not None and now - entry.sent_at < _delivery(one, entry).request_life:
-            return entry  # a lost request may still land: absent now is not absent
-        case Absent() if isinstance(one.connection.find(entry.intent.posting), Absent):
+    if isinstance(sight, Found):
+        return _settle(ledger, entry, EntryState.POSTED, "found when looking", sight.remote_id or entry.remote_id)
+    if entry.sent_at is not None and now - entry.sent_at < _delivery(one, entry).request_life:
+        return entry  # a lost request may still land: absent now is not absent
+    again = one.connection.find(entry.intent.posting)
+    match sight, again:
+        case Absent(), Absent():
             return _settle(ledger, entry, EntryState.PLANNED, "two looks agree that it never arrived")
+        case Moved(), Moved(what=what) if entry.intent.operation in ABSOLUTE:
+            # Whether it arrived or not, somebody else's value stands there now: it is planned anew from that one.
+            return _settle(ledger, entry, EntryState.PLANNED, f"somebody else wrote it since: {what}")
         case _:
             return entry
 

@@ -117,6 +117,14 @@ def instant(text: str) -> datetime:
     return value.astimezone(UTC)
 
 
+def day(text: str) -> date:
+    """A day from its ISO text. Raises LedgerBroken."""
+    try:
+        return date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise LedgerBroken(f"{text!r} in the ledger is not a day.") from None
+
+
 def digest(content: bytes) -> str:
     """SHA-256 in hexadecimal: how content is addressed."""
     return hashlib.sha256(content).hexdigest()

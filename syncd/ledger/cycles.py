@@ -7,7 +7,7 @@ writes its own row and nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert,
 from syncd.core.entries import KnownCustomer, Observation, Sighting
 from syncd.errors import LedgerBroken, SyncdError
 from syncd.ledger import tables
-from syncd.ledger.codec import canonical, digest, instant, instant_text, number, pack, parse, unpack
+from syncd.ledger.codec import canonical, day, digest, instant, instant_text, number, pack, parse, unpack
 from syncd.ledger.lookup import chunks
 from syncd.model import State
 
@@ -66,8 +66,8 @@ def end(connection: Connection, cycle_id: str, summary: Mapping[str, Any], now: 
     )
     if hit.rowcount != 1:
         raise SyncdError(f"there is no cycle {cycle_id} that could end.")
-    day: str = connection.execute(select(cycle.c.day).where(cycle.c.number == number)).scalar_one()
-    return day
+    of: str = connection.execute(select(cycle.c.day).where(cycle.c.number == number)).scalar_one()
+    return of
 
 
 def show(connection: Connection, cycle_id: str | None) -> dict[str, Any] | None:
@@ -161,7 +161,7 @@ def keep_sightings(connection: Connection, sightings: Mapping[str, Sighting]) ->
 def load_sightings(connection: Connection) -> dict[str, Sighting]:
     """By plan line id."""
     found = connection.execute(select(tables.sighting))
-    return {row.line: Sighting(row.fingerprint, row.times, date.fromisoformat(row.since)) for row in found}
+    return {row.line: Sighting(row.fingerprint, row.times, day(row.since)) for row in found}
 
 
 def keep_customers(connection: Connection, customers: Mapping[str, Sequence[KnownCustomer]]) -> None:
@@ -220,11 +220,13 @@ def keep_lines(connection: Connection, cycle_id: str, lines: Mapping[str, bytes]
     return len(rows)
 
 
-def mark_fresh(connection: Connection, cycle_id: str, day: str, names: Sequence[str]) -> None:
+def mark_fresh(connection: Connection, cycle_id: str, today: str, names: Sequence[str]) -> None:
     """One mark for each source and day, by the first cycle of the day that read it well."""
     table = tables.freshness
-    marked = set(connection.execute(select(table.c.connection).where(table.c.day == day)).scalars())
-    rows = [{"connection": name, "day": day, "cycle": cycle_id} for name in dict.fromkeys(names) if name not in marked]
+    marked = set(connection.execute(select(table.c.connection).where(table.c.day == today)).scalars())
+    rows = [
+        {"connection": name, "day": today, "cycle": cycle_id} for name in dict.fromkeys(names) if name not in marked
+    ]
     if rows:
         connection.execute(insert(table), rows)
 

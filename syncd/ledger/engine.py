@@ -100,6 +100,8 @@ def worded(path: Path, consequence: str = "nothing of this step was written") ->
         if sentence is None:
             raise
         raise sentence from error
+    except UnicodeDecodeError as error:  # SQLite's own complaint quotes the damage
+        raise LedgerBroken(f"the ledger {path} is damaged; {consequence}. {_RESTORE}") from error
 
 
 def _sentence(cause: BaseException | None, path: Path, consequence: str) -> SyncdError | None:
@@ -124,6 +126,10 @@ def _sentence(cause: BaseException | None, path: Path, consequence: str) -> Sync
             return LedgerBroken(
                 f"the ledger {path} is damaged ({cause}); {consequence}. "
                 "Move it away with its -wal and -shm, and restore a backup (syncd restore FILE)."
+            )
+        case sqlite3.SQLITE_CONSTRAINT:  # nothing that we write breaks one, as long as the ledger is what it was
+            return LedgerBroken(
+                f"the ledger {path} holds what does not go together ({cause}); {consequence}. {_RESTORE}"
             )
         case sqlite3.SQLITE_NOTADB:
             return LedgerBroken(
@@ -289,10 +295,15 @@ def check_sound(engine: Engine, path: Path, *, whole: bool = False) -> None:
             finding = connection.exec_driver_sql(f"PRAGMA quick_check{part}").scalars().first()
             if finding != "ok":
                 raise LedgerBroken(
-                    f"the ledger {path} is damaged ({finding}). "
+                    f"the ledger {path} is damaged ({one_line(finding)}). "
                     "Move it away with its -wal and -shm, and restore a backup (syncd restore FILE)."
                 )
         check_head(connection, path)
+
+
+def one_line(finding: str | None) -> str:
+    """What SQLite's checks say, without their headings and line breaks."""
+    return "; ".join(line for line in (finding or "").splitlines() if line and not line.startswith("***"))
 
 
 def check_head(connection: Connection, path: Path) -> None:
@@ -317,6 +328,6 @@ _RESTORE = "`syncd ledger verify` says more; restore a backup (syncd restore FIL
 
 def link_of(row: Any) -> chain.Link:
     """A row of `event` as the chain hashes it."""
-    return chain.Link(
-        row["seq"], row["entry_id"], row["at"], row["from_state"], row["to_state"], row["data"], row["hash"]
-    )
+    texts = (row["entry_id"], row["at"], row["from_state"], row["to_state"], row["data"], row["hash"])
+    # A flipped bit can turn text into bytes; as text they match no hash.
+    return chain.Link(row["seq"], *(repr(one) if isinstance(one, bytes) else one for one in texts))

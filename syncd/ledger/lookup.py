@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, TextClause, case, func, select
 from syncd.core.entries import Closed, Entry, EntryState, LineHistory, Settled
 from syncd.errors import Fault, UserFault
 from syncd.ledger.codec import instant, number, parse
-from syncd.ledger.projection import entry_of
+from syncd.ledger.projection import entry_of, state_of
 from syncd.ledger.tables import IS_DATED, IS_OPEN, TERMINAL_STATES, entry, event
 from syncd.model import Operation
 from syncd.money import ZERO
@@ -85,8 +85,8 @@ def events(connection: Connection, entry_id: str) -> list[Event]:
             seq=row.seq,
             entry_id=row.entry_id,
             at=instant(row.at),
-            from_state=EntryState(row.from_state) if row.from_state else None,
-            to_state=EntryState(row.to_state),
+            from_state=state_of(row.from_state, f"event {row.seq}") if row.from_state else None,
+            to_state=state_of(row.to_state, f"event {row.seq}"),
             data=parse(row.data, f"event {row.seq}"),
             hash=row.hash,
         )
@@ -157,7 +157,7 @@ def histories(connection: Connection, identities: Collection[str] | None = None)
         for row in connection.execute(newest):
             generations[row.identity] = row.generation
             closed[row.identity] = Closed(
-                row.id, EntryState(row.state), row.fingerprint, row.note, row.decided_by, row.undo_of
+                row.id, state_of(row.state, f"entry {row.id}"), row.fingerprint, row.note, row.decided_by, row.undo_of
             )
         written = select(
             *(columns[name] for name in "identity id before after settled_at remote_id".split())

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from syncd.core.entries import Entry, EntryState, Intent
+from syncd.core.entries import TRANSITIONS, Entry, EntryState, Intent
 from syncd.errors import LedgerBroken, SyncdError
 from syncd.ledger import projection
 from syncd.ledger.chain import Link, genesis, link_hash
@@ -100,9 +100,15 @@ class Pen:
         return [projection.entry_of(row, link.data) for row, link in zip(rows, links, strict=True)]
 
     def move(self, kept: Kept, to: EntryState, said: Mapping[str, Any], *, only: ColumnElement[bool]) -> Kept | None:
-        """Moves an entry, where it still is as `kept` and `only` holds; None where not. `said` as in `projection`."""
+        """Moves an entry, where it still is as `kept` and `only` holds; None where not. `said` as in `projection`.
+
+        Raises ValueError for a move that does not exist.
+        """
+        was = EntryState(kept.row["state"])
+        if to not in TRANSITIONS[was]:
+            raise ValueError(f"an entry does not go from {was} to {to}")
         data = native(said)
-        link = self._next(kept.row["id"], EntryState(kept.row["state"]), to, data)
+        link = self._next(kept.row["id"], was, to, data)
         changes = projection.moved(kept.row, link, data)
         hit = self.connection.execute(
             update(entry)

@@ -89,15 +89,11 @@ def replay(links: Sequence[Link]) -> dict[str, Any]:
 def entry_of(row: Mapping[str, Any], created: str) -> Entry:
     """The entry as the core knows it. `created` is the data of its first event. Raises LedgerBroken."""
     what = f"entry {row['id']}"
-    try:
-        state = EntryState(row["state"])
-    except ValueError:
-        raise LedgerBroken(f"{what} in the ledger has a state that does not exist ({row['state']!r}).") from None
     return Entry(
         id=row["id"],
         intent=intent_of(parse(created, what), what),
         cycle=row["cycle"],
-        state=state,
+        state=state_of(row["state"], what),
         attempts=row["attempts"],
         created_at=instant(row["created_at"]),
         hash=row["hash"],
@@ -107,6 +103,14 @@ def entry_of(row: Mapping[str, Any], created: str) -> Entry:
         settled_at=_perhaps(row["settled_at"]),
         sent_at=_perhaps(row["sent_at"]),
     )
+
+
+def state_of(text: str, what: str) -> EntryState:
+    """The state behind its text. Raises LedgerBroken, naming `what`."""
+    try:
+        return EntryState(text)
+    except ValueError:
+        raise LedgerBroken(f"{what} in the ledger has a state that does not exist ({text!r}).") from None
 
 
 def _perhaps(text: str | None) -> datetime | None:

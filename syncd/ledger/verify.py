@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from syncd.errors import LedgerBroken
 from syncd.ledger import chain, codec
-from syncd.ledger.engine import link_of
+from syncd.ledger.engine import link_of, one_line
 from syncd.ledger.projection import entry_of, replay
 from syncd.ledger.tables import blob, entry, event, line, meta, observation
 
@@ -25,7 +25,7 @@ def problems(connection: Connection) -> Iterator[str]:
     """Everything that is wrong, each as a sentence; nothing where the record is whole."""
     for finding in connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars():
         if finding != "ok":
-            yield f"the database is damaged: {finding}."
+            yield f"the database is damaged: {one_line(finding)}."
     told = connection.execute(select(meta)).mappings().one_or_none()
     if told is None:
         yield "the row that says where the record ends is missing."

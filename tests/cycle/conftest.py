@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,15 +12,13 @@ import structlog
 import typer.main
 from stage import Stage
 
-from syncd.connect import registry
-
 
 @pytest.fixture(autouse=True, scope="session")
 def _made_once() -> Iterator[None]:
     """What a process does once: the tree of commands, the look for connectors. Hundreds of commands run in this one."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
-        patched.setattr(registry, "entry_points", functools.cache(registry.entry_points))
+        patched.setattr("syncd.connect.registry.entry_points", functools.cache(importlib.metadata.entry_points))
         yield
 
 

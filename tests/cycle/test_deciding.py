@@ -270,6 +270,11 @@ def test_a_refused_posting_is_planned_anew_when_the_count_moves(raise_stage: Cal
     stage.hire(ALDER, 1)
     assert stage.cycle().status == 0
     assert states(stage) == [("25", "27", "failed"), ("25", "28", "posted")]
+    failed, posted = stage.entries()
+    late = stage.run("retry", failed["id"], "--by", "Dana")
+    assert late.status == 2
+    assert f"its line went on since: entry {posted['id']} is posted" in late.err
+    assert len(stage.entries()) == 2
 
 
 def test_retry_is_for_failed_postings_only(alder: Stage) -> None:

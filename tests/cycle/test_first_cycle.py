@@ -159,6 +159,17 @@ def test_too_much_money_in_one_cycle_waits_for_a_person(raise_stage: Callable[..
     assert stage.effects == [set_to(stage, ALDER, 25, 27)]
 
 
+def test_a_line_of_nothing_is_judged_by_its_step(raise_stage: Callable[..., Stage]) -> None:
+    """A percentage of nothing says nothing, also where no line is called small."""
+    stage = raise_stage(1)
+    stage.psa.rival(1001, 30_100, 0)
+    stage.configure(safety={"small_line": 0})
+    done = stage.cycle()
+    assert done.status == 3, done.err
+    assert done.line(ALDER)["reason"] == "a step of 27 on a line of 0: more than max_step 3"
+    assert stage.writes() == []
+
+
 def test_an_increase_may_wait_for_the_next_period(raise_stage: Callable[..., Stage]) -> None:
     stage = raise_stage(1)
     stage.map(rule("Business Premium", PREMIUM, increase="next-period"))

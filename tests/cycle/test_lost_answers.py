@@ -235,6 +235,40 @@ def test_a_line_that_is_deleted_meanwhile_is_not_sent(
     assert "no longer exists" in stage.entry()["note"]
 
 
+@pytest.mark.parametrize("fault", ["500_before", "500_after"])
+def test_an_edit_while_the_outcome_is_not_known_is_planned_anew(raise_stage: Callable[..., Stage], fault: str) -> None:
+    """Whether our request arrived before the edit or not at all, the edit stands: nobody has to unblock the line."""
+    stage = raise_stage(1)
+    answer = stage.psa._answer
+
+    def then_edited(request: Request, fault: str) -> Response:
+        response = answer(request, fault)
+        if request.method == "PATCH":
+            stage.psa.rival(1001, 30_100, 26, by="a colleague")
+        return response
+
+    if fault == "500_after":
+        stage.psa._answer = then_edited  # type: ignore[method-assign]
+    stage.psa.fail(fault, method="PATCH")
+    assert stage.cycle().status == 1
+    stage.psa._answer = answer  # type: ignore[method-assign]
+    if fault == "500_before":
+        stage.psa.rival(1001, 30_100, 26, by="a colleague")
+    waiting = stage.cycle()
+    assert (waiting.status, waiting.line(ALDER)["action"]) == (1, "blocked")
+    assert len(stage.writes()) == 1
+
+    stage.pass_time(minutes=6)
+    assert stage.cycle().status == 0
+    assert [(one["from"], one["to"], one["state"]) for one in stage.entries()] == [
+        ("25", "27", "superseded"),
+        ("26", "27", "posted"),
+    ]
+    assert stage.quantity(ALDER) == 27
+    assert len(stage.writes()) == 2
+    assert stage.verified()
+
+
 # The ledger cannot be written
 
 

@@ -108,6 +108,11 @@ def test_what_moved_on_is_neither_superseded_nor_replaced(ledger: Ledger) -> Non
     assert [entry.intent.identity for entry in written] == ["b"]
     assert ledger.entry(old.id) is not None
     assert [entry.state for entry in ledger.entries()] == [POSTED, EntryState.SUPERSEDED, PLANNED]
+    claimed = sent(ledger, ledger.entries(states={PLANNED})[0])
+    for state in (SENDING, UNKNOWN):
+        assert ledger.write("c3", [(claimed.id, "anew")], [intent("b", generation=2)]) == []
+        assert [entry.state for entry in ledger.entries()][-1] is state
+        claimed = ledger.settle(claimed, UNKNOWN) if state is SENDING else claimed
     with pytest.raises(SyncdError, match="there is no entry zzzz"):
         ledger.write("c2", [("zzzz", "anew")], [])
 
@@ -231,14 +236,15 @@ def test_ids_that_collide_grow(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) 
     assert {len(entry.id) for entry in written} == {1, 10}
 
 
-def test_sending_is_won_once(ledger: Ledger) -> None:
+def test_sending_is_won_once_and_may_be_repeated_with_the_same_bytes(ledger: Ledger, watch: Watch) -> None:
     (entry,) = ledger.write("c1", [], [intent()])
     first = sent(ledger, entry)
     assert ledger.sending(entry) is None
     again = ledger.settle(first, PLANNED, note="connection refused")
     assert (again.note, again.attempts) == ("connection refused", 1)
+    watch.move(minutes=10)
     second = sent(ledger, again)
-    assert second.attempts == 2
+    assert (second.attempts, second.sent_at) == (2, watch.now)  # the quiet time begins anew
     assert second.intent.wire == first.intent.wire
 
 
@@ -374,6 +380,20 @@ def test_an_entry_altered_beside_the_record_is_never_sent(ledger: Ledger, tmp_pa
         ledger.sending(entry)
 
 
+def test_an_event_altered_in_the_record_stops_its_entry(ledger: Ledger, tmp_path: Path) -> None:
+    """Where the projection is the same before and after, only the hash tells."""
+    entry, other = ledger.write("c1", [], [intent(), intent("other")])
+    with raw(tmp_path) as database:
+        without_triggers(database).execute(
+            "UPDATE event SET data = replace(data, 'increase is now', 'a person said so') WHERE seq = 1"
+        )
+    with pytest.raises(LedgerBroken, match=rf"event 1 of entry {entry.id} was altered\. Nothing was done"):
+        ledger.sending(entry)
+    with pytest.raises(LedgerBroken, match="was altered"):
+        ledger.entry(entry.id)
+    assert ledger.entry(other.id) is not None
+
+
 @pytest.mark.parametrize("bad", [{"state": POSTED}, {"identity": ""}])
 def test_an_intent_that_is_none_is_a_fault_of_ours(ledger: Ledger, bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="held or planned"):
@@ -398,6 +418,7 @@ def test_an_altered_quantity_is_never_made_up_for(ledger: Ledger, tmp_path: Path
     [
         ("UPDATE entry SET quantity = 'x1'", "holds 'x1' where a number belongs"),
         ("UPDATE entry SET settled_at = 'x'", "'x' in the ledger is not an instant"),
+        ("INSERT INTO sighting VALUES ('l', 'f', 1, '2026-13-01')", "'2026-13-01' in the ledger is not a day"),
         ("UPDATE entry SET state = 'pasted'", "a state that does not exist"),
         ("ALTER TABLE sighting RENAME COLUMN times TO tymes", r"has lost its shape \(no such column"),
     ],
@@ -438,3 +459,13 @@ def test_of_many_threads_one_sends(ledger: Ledger) -> None:
         won = list(pool.map(ledger.sending, entries * 8))
     assert sorted(one.id for one in won if one is not None) == sorted(entry.id for entry in entries)
     assert [entry.attempts for entry in ledger.entries()] == [1] * 5
+
+
+@pytest.mark.parametrize("column", ["data", "hash", "at", "to_state"])
+def test_text_that_a_flipped_bit_made_bytes_matches_no_hash(ledger: Ledger, tmp_path: Path, column: str) -> None:
+    (entry,) = ledger.write("c1", [], [intent()])
+    with raw(tmp_path) as database:
+        without_triggers(database).execute(f"UPDATE event SET {column} = CAST({column} AS BLOB)")
+    with pytest.raises(LedgerBroken, match="event 1 of entry"):
+        ledger.sending(entry)
+    assert "event 1 " in ledger.verify()[0]

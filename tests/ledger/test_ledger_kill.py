@@ -96,5 +96,6 @@ def test_a_killed_writer_leaves_no_half_transaction(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_writer_killed_many_times(tmp_path: Path) -> None:
     rounds(tmp_path, 60, seed=11)

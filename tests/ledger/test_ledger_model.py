@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
@@ -57,8 +56,8 @@ class LedgerLife(RuleBasedStateMachine):
         self.ids: dict[str, str] = {}
         self.ended: dict[str, Entry] = {}
         self.stale: list[Ledger] = []
+        self.start()
 
-    @initialize()
     def start(self) -> None:
         self.ledger = Ledger.open(URL, self.watch, folder=self.folder)
         self.ledger.claim("run", timedelta())
@@ -288,8 +287,9 @@ def test_a_random_life_agrees_with_the_model() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_many_random_lives_agree_with_the_model() -> None:
     long: Any = settings(
-        max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(LedgerLife, settings=long)

@@ -161,3 +161,4 @@ def test_damage_of_the_file_itself_ends_as_a_sentence(
         found = broken.verify()
     assert found
     assert "damaged" in found[0]
+    assert all("\n" not in one for one in found)
