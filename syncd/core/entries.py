@@ -91,7 +91,7 @@ class Entry:
     """An intent as the ledger keeps it. `id` is short and shown to people; `hash` is that of its newest event.
 
     `note` is the last thing said about it: the vendor's words, why it was rejected, what was found.
-    `first_sent_at` starts the quiet time after which an absent change may be sent again.
+    `sent_at`, the newest attempt, starts the quiet time after which an absent change may be sent again.
     """
 
     id: str

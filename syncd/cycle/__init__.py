@@ -133,8 +133,14 @@ def run_cycle(
     now = clock()
     doubts = _doubt(ledger, now)
     if doubts:
-        config = replace(config, house=replace(config.house, ceiling=Mode.OBSERVE))
-    cycle = ledger.begin_cycle(str(config.house.mode), now)
+        config = _lowered(config, Mode.OBSERVE)
+    amnesia = ledger.restored
+    if amnesia:
+        # A restored ledger may have forgotten what it posted: a person lets each change through until everything that
+        # is mapped was read whole once (RELIABILITY, rule 12).
+        log.warning("ledger_restored", consequence="every change waits for a person until one cycle read everything")
+        config = _lowered(config, Mode.PROPOSE)
+    cycle = ledger.begin_cycle(str(config.house.mode), now.astimezone(config.house.zone))
     with structlog.contextvars.bound_contextvars(cycle=cycle):
         with open_connections(
             config,
@@ -168,6 +174,8 @@ def run_cycle(
             requests=requests,
         )
         _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
+        if amnesia and not plan.errors and not result.in_doubt:
+            ledger.trust()
         log.info("cycle", **result.summary(), seconds=round((clock() - now).total_seconds(), 3))
         return result
 
@@ -178,6 +186,12 @@ class PlanMoved(Exception):
     def __init__(self, plan: Plan) -> None:
         super().__init__("the world or the files moved since this plan was made")
         self.plan = plan
+
+
+def _lowered(config: Config, ceiling: Mode) -> Config:
+    """The config with a lower ceiling for every customer's mode."""
+    lowest = min(config.house.ceiling, ceiling, key=list(Mode).index)
+    return replace(config, house=replace(config.house, ceiling=lowest))
 
 
 def _doubt(ledger: Ledger, now: datetime) -> tuple[ReadError, ...]:
