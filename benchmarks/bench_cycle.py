@@ -42,7 +42,10 @@ def main() -> None:
             folder = Path(scratch, str(customers))
             folder.mkdir()
             print(f"recording {customers} customers", file=sys.stderr, flush=True)
-            run([sys.executable, str(HERE / "replay.py"), "record", str(customers), str(folder)], environment=environment())
+            run(
+                [sys.executable, str(HERE / "replay.py"), "record", str(customers), str(folder)],
+                environment=environment(),
+            )
             cases += [_case(folder, customers, latency, asked.runs) for latency in asked.latency]
     _tell(cases)
     print(f"kept in {keep('cycle', {'threads': THREADS, 'cases': cases, 'aims': _aims(cases)})}")
@@ -82,7 +85,8 @@ def _cycle(home: Path, customers: int, address: str) -> dict[str, Any]:
     config, ledger = home / "config.toml", home / "state" / "syncd.db"
     if not config.exists():
         write = "import sys; from pathlib import Path; from world import make_world, write_files; "
-        write += "write_files(Path(sys.argv[1]), make_world(int(sys.argv[2])), dict.fromkeys(('connectwise', 'microsoft365'), sys.argv[3]))"
+        write += "write_files(Path(sys.argv[1]), make_world(int(sys.argv[2])), "
+        write += "dict.fromkeys(('connectwise', 'microsoft365'), sys.argv[3]))"
         python = {**environment(), "PYTHONPATH": str(HERE)}
         run([sys.executable, "-c", write, str(home), str(customers), address], environment=python)
     before = rows_of(ledger)
@@ -131,7 +135,8 @@ def _tell(cases: Sequence[Mapping[str, Any]]) -> None:
             one = case[kind]
             rows.append(
                 (
-                    name, f"{case['customers']} / {case['lines']:,}", f"{case['latency_ms']} ms", f"{one['wall']:.2f} s",
+                    name, f"{case['customers']} / {case['lines']:,}", f"{case['latency_ms']} ms",
+                    f"{one['wall']:.2f} s",
                     f"{one['on_the_wire']:.2f} s", f"{one['cpu']:.2f} s", f"{one['peak_mib']:.0f} MiB",
                     f"{one['requests']:,}", f"{one['rows']:,}" if "rows" in one else "", one.get("commits", ""),
                 )
@@ -158,8 +163,12 @@ def _aims(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
             found.append(verdict(f"{name}: peak below 120 MiB", f"{one['peak_mib']:.0f}", one["peak_mib"] < 120))
         still = case["no_change"]
         found.append(verdict(f"{size}: no change writes no entry", str(still["entries"]), still["entries"] == 0))
-        found.append(verdict(f"{size}: no change commits at most 3 times", str(still["commits"]), still["commits"] <= 3))
-    ends = sorted((one for one in cases if one["latency_ms"] == cases[0]["latency_ms"]), key=lambda one: one["customers"])
+        found.append(
+            verdict(f"{size}: no change commits at most 3 times", str(still["commits"]), still["commits"] <= 3)
+        )
+    ends = sorted(
+        (one for one in cases if one["latency_ms"] == cases[0]["latency_ms"]), key=lambda one: one["customers"]
+    )
     if len(ends) > 1 and ends[-1]["customers"] >= 5 * ends[0]["customers"]:
         small, large = ends[0], ends[-1]
         for kind in ("first", "no_change"):

@@ -25,7 +25,16 @@ from syncd.core.plan import Plan, make_plan
 from syncd.core.resolve import View, resolve
 from syncd.core.rules import BillRef, CountRef, Customer, House, Mappings, Mode, RemoteKey, Rule
 from syncd.model import (
-    Agreement, BilledLine, Billing, Count, Moment, Product, Query, Reading, RemoteCustomer, State,
+    Agreement,
+    BilledLine,
+    Billing,
+    Count,
+    Moment,
+    Product,
+    Query,
+    Reading,
+    RemoteCustomer,
+    State,
 )  # fmt: skip
 from syncd.periods import month_of
 from syncd.sandbox.world import Company, World
@@ -42,7 +51,9 @@ def main() -> None:
     """Measures every size in processes of their own, prints, keeps."""
     found, aims = [], []
     for customers in SIZES:
-        runs = [json.loads(taken.output) | {"peak_mib": taken.peak} for taken in (_alone(customers) for _ in range(RUNS))]
+        runs = [
+            json.loads(taken.output) | {"peak_mib": taken.peak} for taken in (_alone(customers) for _ in range(RUNS))
+        ]
         middle = {name: round(median([one[name] for one in runs]), 3) for name in runs[0]}
         lines = int(middle["lines"])
         found.append(middle)
@@ -56,7 +67,8 @@ def main() -> None:
         heads,
         [
             (
-                f"{one['lines'] / PRODUCTS:.0f}", f"{one['lines']:,.0f}", f"{one['first']:.2f} s", f"{one['again']:.2f} s",
+                f"{one['lines'] / PRODUCTS:.0f}", f"{one['lines']:,.0f}",
+                f"{one['first']:.2f} s", f"{one['again']:.2f} s",
                 f"{one['views_mib']:.0f} MiB", f"{one['plan_mib']:.0f} MiB", f"{one['peak_mib']:.0f} MiB",
             )
             for one in found

@@ -31,7 +31,10 @@ def bare(requests: list[Exchange], address: str, threads: int) -> int:
         return len(answer.content)
 
     def all_of(group: list[Exchange]) -> int:
-        with httpx.Client(base_url=address, verify=False, trust_env=False) as client, ThreadPoolExecutor(threads) as pool:
+        with (
+            httpx.Client(base_url=address, verify=False, trust_env=False) as client,
+            ThreadPoolExecutor(threads) as pool,
+        ):
             return sum(pool.map(lambda one: fetch(client, one), group))
 
     groups = [list(group) for _, group in groupby(sorted(requests, key=_group), key=lambda one: one.group)]
