@@ -225,11 +225,17 @@ def wanted_queries(
         for resolved in keys:
             if resolved.state is State.KNOWN and default is not None:
                 wanted[connection][resolved.id][default] = None
+    connections = {connection for _, connection in resolution}
+    asking = [
+        (rule, refs)
+        for rule in mappings.rules
+        if (refs := [ref for ref in (*rule.count, rule.bought) if ref is not None and ref.connection in connections])
+    ]
     for customer in mappings.customers:
-        for rule in mappings.rules:
+        for rule, refs in asking:
             if not concerns(rule, customer):
                 continue
-            for ref in (*rule.count, *((rule.bought,) if rule.bought else ())):
+            for ref in refs:
                 for resolved in resolution.get((customer.name, ref.connection), ()):
                     if resolved.state is State.KNOWN:
                         query = Query(ref.measure, narrowed(ref.where, resolved.key))

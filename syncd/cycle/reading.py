@@ -10,7 +10,7 @@ import contextvars
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ import structlog
 from syncd.connect.contract import Ask
 from syncd.core.entries import Observation, Past
 from syncd.core.evidence import keep_billing, keep_reading
-from syncd.core.resolve import ReadError, Resolution, View, resolve, wanted_queries
+from syncd.core.resolve import ReadError, Resolution, Resolved, View, resolve, wanted_queries
 from syncd.core.rules import BillRef, InvoicedRef, Mappings
 from syncd.cycle.connections import Opened
 from syncd.errors import UserFault, VendorError
@@ -76,33 +76,57 @@ def read_world(
     evidence: Evidence | None = None,
     progress: Progress | None = None,
 ) -> Readings:
-    """Everything that the mappings need, as whole as it could be had."""
+    """Everything that the mappings need, as whole as it could be had.
+
+    A connection's customers are read as soon as its own lists are there: one that is slow to tell its customers delays
+    no other.
+    """
     desk = _Desk()
     evidence = evidence or Evidence(salt=past.installation)
     names = any("{subjects}" in rule.description for rule in mappings.rules)
+    defaults = {name: one.default_query(mappings) for name, one in opened.items()}
+    resolution: dict[tuple[str, str], tuple[Resolved, ...]] = {}
+    failed: dict[str, ReadError] = {}
+    customers: dict[str, tuple[RemoteCustomer, ...] | None] = {}
+    products: dict[str, tuple[Product, ...] | None] = {}
+    tell = _teller(desk, progress)
     with _pools(opened) as submit:
-        customers, products, failed = _lists(opened, submit)
-        desk.errors += failed.values()
-        resolution = resolve(mappings.customers, customers, past.customers, failed)
-        defaults = {name: one.default_query(mappings) for name, one in opened.items()}
-        asks = wanted_queries(mappings, resolution, defaults)
         jobs: list[Future[None]] = []
-        tell = _teller(desk, progress)
 
-        for name, one in opened.items():
+        def read_customers(name: str) -> None:
+            one = opened[name]
+            found = resolve(mappings.customers, {name: customers[name]}, past.customers, failed)
+            resolution.update(found)
             listed = {customer.id: customer for customer in customers[name] or ()}
-            wanted = [Ask(listed[id_], queries) for id_, queries in asks.get(name, {}).items()]
-            for batch in _batches(one, wanted):
+            asks = wanted_queries(mappings, found, defaults).get(name, {})
+            for batch in _batches(one, [Ask(listed[id_], queries) for id_, queries in asks.items()]):
                 jobs.append(submit(name, _counts, desk, one, batch, moment, evidence, names, tell))
-            if products.get(name) is not None and _is_asked(name, (rule.bill for rule in mappings.rules)):
-                for group in _batches(one, [listed[id_] for id_ in _known_ids(name, resolution)]):
-                    jobs.append(submit(name, _lines, desk, one, group, moment, tell))
             if _is_asked(name, (rule.invoiced for rule in mappings.rules)):
-                for batch in _batches(one, [Ask(listed[id_], (INVOICED,)) for id_ in _known_ids(name, resolution)]):
+                for batch in _batches(one, [Ask(listed[id_], (INVOICED,)) for id_ in _known_ids(name, found)]):
                     jobs.append(submit(name, _booked, desk, one, batch, moment, tell))
+
+        def read_lines(name: str) -> None:
+            if products[name] is None or not _is_asked(name, (rule.bill for rule in mappings.rules)):
+                return
+            listed = {customer.id: customer for customer in customers[name] or ()}
+            for group in _batches(opened[name], [listed[id_] for id_ in _known_ids(name, resolution)]):
+                jobs.append(submit(name, _lines, desk, opened[name], group, moment, tell))
+
+        lists = _lists(opened, submit, failed)
+        for job in as_completed(lists):
+            name, what = lists[job]
+            if what == "customers":
+                customers[name] = job.result()
+                read_customers(name)
+            else:
+                products[name] = job.result()
+            if name in customers and name in products:
+                read_lines(name)
         desk.total = len(jobs)
-        for job in jobs:
-            job.result()
+        for done in jobs:
+            done.result()
+    resolution = dict(sorted(resolution.items()))
+    desk.errors += failed.values()
     views = {
         name: View(
             name=name,
@@ -135,10 +159,12 @@ INVOICED = Query("invoiced")
 
 
 def _lists(
-    opened: Mapping[str, Opened], submit: Callable[..., Future[Any]]
-) -> tuple[dict[str, tuple[RemoteCustomer, ...] | None], dict[str, tuple[Product, ...] | None], dict[str, ReadError]]:
-    """The customer and product lists of every connection; None and an error where one could not be read whole."""
-    failed: dict[str, ReadError] = {}
+    opened: Mapping[str, Opened], submit: Callable[..., Future[Any]], failed: dict[str, ReadError]
+) -> dict[Future[Any], tuple[str, str]]:
+    """The customer and product lists of every connection, being read: job -> (connection, "customers" or "products").
+
+    A list that could not be read whole comes as None, with its error in `failed`.
+    """
 
     def listed(name: str, read: Callable[[], Sequence[T]]) -> tuple[T, ...] | None:
         try:
@@ -148,17 +174,11 @@ def _lists(
             log.warning("list_unreadable", connection=name, code=error.code, reason=str(error))
             return None
 
-    customers = {name: submit(name, listed, name, one.connection.customers) for name, one in opened.items()}
-    products = {
-        name: submit(name, listed, name, one.connection.products)
-        for name, one in opened.items()
-        if "billed" in one.abilities.reads
-    }
-    return (
-        {name: job.result() for name, job in customers.items()},
-        {name: job.result() for name, job in products.items()},
-        failed,
-    )
+    jobs = {submit(name, listed, name, one.connection.customers): (name, "customers") for name, one in opened.items()}
+    for name, one in opened.items():
+        if "billed" in one.abilities.reads:
+            jobs[submit(name, listed, name, one.connection.products)] = name, "products"
+    return jobs
 
 
 def _counts(
