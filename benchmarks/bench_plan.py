@@ -16,7 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from measure import keep, median, print_table, run, verdict
+from measure import Taken, keep, median, print_table, run, verdict
 from replay import environment
 from world import NOW, PRODUCTS, TODAY, make_world
 
@@ -78,7 +78,7 @@ def main() -> None:
     print(f"kept in {keep('plan', {'sizes': found, 'aims': aims})}")
 
 
-def _alone(customers: int) -> object:
+def _alone(customers: int) -> Taken:
     return run([sys.executable, __file__, str(customers)], environment=environment())
 
 

@@ -56,4 +56,17 @@ def load(
         faults += found
     if draft.config is None or mappings is None:
         raise UserFault(faults)
+    if kept := _names_kept(draft.config, mappings):
+        raise UserFault(kept)
     return draft.config, mappings
+
+
+def _names_kept(config: Config, mappings: Mappings) -> list[Fault]:
+    """A line that names people is kept in the ledger with what was sent, against `[evidence] subjects`."""
+    if config.evidence.subjects == "names":
+        return []
+    mend = 'Take {subjects} out, or set subjects = "names".'
+    what = f'names people, but [evidence] subjects is "{config.evidence.subjects}".'
+    return [
+        Fault(f"{rule.place} › description", what, mend) for rule in mappings.rules if "{subjects}" in rule.description
+    ]

@@ -382,3 +382,14 @@ def test_mappings_folder_that_is_not_there(folder: Folder) -> None:
     folder.config('[syncd]\nmappings = "maps"\n')
 
     assert folder.faults() == ["maps: there is no such folder. Create it, or correct [syncd] mappings."]
+
+
+@pytest.mark.parametrize("kept", ["hashed", "none"])
+def test_a_description_may_not_name_people_whom_the_evidence_leaves_out(folder: Folder, kept: str) -> None:
+    folder.config(f'[evidence]\nsubjects = "{kept}"\n')
+    folder.mapping(RULE + 'description = "{used} seats ({subjects})"\n')
+
+    assert folder.faults() == [
+        f'mappings/m.toml › rule "Premium" › description: names people, but [evidence] subjects is "{kept}". '
+        'Take {subjects} out, or set subjects = "names".'
+    ]
