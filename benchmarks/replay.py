@@ -35,6 +35,7 @@ SECRET = "sandbox-secret"  # known to everybody; a recording holds only what it 
 # What a new answer says anew, or what belongs to the connection and not to the answer.
 _DROPPED = frozenset({"connection", "content-length", "date", "server", "transfer-encoding", "keep-alive"})
 _OURS = b"/_replay"
+ANYWHERE = "http://replay.invalid"  # stands in a recording for the address of whoever answers
 
 
 class Exchange(msgspec.Struct, array_like=True):
@@ -109,20 +110,18 @@ def record(customers: int, folder: Path) -> None:
             text=True,
             check=False,
         )
-    for one in running.values():
-        one.stop()
+    for double in running.values():
+        double.stop()
     if done.returncode != 0:
         raise SystemExit(f"the recorded cycle ended with {done.returncode}: {done.stderr[-2000:]}")
     lines = len(json.loads(done.stdout)["lines"])
     if lines != customers * len(world.skus) or any(one.status != 200 for one in tape):
         raise SystemExit(f"the recorded cycle is not a clean one: {lines} lines of {customers} customers")
     for one in tape:  # absolute links lead to the recorder; the replay puts its own address there
-        for running_one in running.values():
-            one.content = one.content.replace(running_one.url.encode(), b"http://replay.invalid")
-            one.answered = [
-                (name, value.replace(running_one.url, "http://replay.invalid")) for name, value in one.answered
-            ]
-            one.target = one.target.removeprefix(running_one.url)
+        for double in running.values():
+            one.content = one.content.replace(double.url.encode(), ANYWHERE.encode())
+            one.answered = [(name, value.replace(double.url, ANYWHERE)) for name, value in one.answered]
+            one.target = one.target.removeprefix(double.url)
     (folder / "exchanges").write_bytes(msgspec.msgpack.encode(tape))
     asked = [Exchange(one.group, one.method, one.target, one.headers, one.body) for one in tape]
     (folder / "requests").write_bytes(msgspec.msgpack.encode(asked))
@@ -151,10 +150,10 @@ class Desk:
         self.forget()
         for one in tape:
             authorization = next((value for name, value in one.headers if name == "authorization"), "")
-            content = one.content.replace(b"http://replay.invalid", address.encode())
+            content = one.content.replace(ANYWHERE.encode(), address.encode())
             head = [f"HTTP/1.1 {one.status} Replayed"]
             head += [
-                f"{name}: {value.replace('http://replay.invalid', address)}"
+                f"{name}: {value.replace(ANYWHERE, address)}"
                 for name, value in one.answered
                 if name.lower() not in _DROPPED
             ]
