@@ -181,7 +181,8 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
     told = " ".join(result["faults"] + result["errors"])
     for line in made.lines:
         reason = line.reason.split(": ", 1)[-1]
-        if line.action is Action.BLOCKED and reason not in told and line.connection not in failing:
+        wrong = line.action is Action.BLOCKED or "missing agreement" in line.findings
+        if wrong and reason not in told and line.connection not in failing:
             result["faults"].append(f'{line.customer} / rule "{line.rule}": {line.reason}')
 
 

@@ -107,7 +107,9 @@ def restore(context: Context, file: Path) -> int:
     from syncd.config import load_config
     from syncd.connect.registry import Kinds
     from syncd.ledger.backup import restore as put_back
+    from syncd.logs import configure
 
+    configure(debug=options(context).debug, quiet=True)
     config = load_config(config_path(context), Kinds(), os.environ, secrets=False)
     put_back(file, config.database, folder=config.folder)
     typer.echo("Restored. Run `syncd ledger verify`, then `syncd plan`, before the daemon posts again.")

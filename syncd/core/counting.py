@@ -53,7 +53,10 @@ def named_by(patterns: tuple[str, ...]) -> Callable[[Count], bool]:
 
 def matching(ref: CountRef, counts: Iterable[Count]) -> tuple[Count, ...]:
     """The counts that one `count` or `bought` table names, in SKU order; each once, however many patterns name it."""
-    return tuple(sorted(filter(named_by(ref.skus), counts), key=lambda count: (count.sku, count.aliases)))
+    found = list(filter(named_by(ref.skus), counts))
+    if len(found) > 1:
+        found.sort(key=lambda count: (count.sku, count.aliases))
+    return tuple(found)
 
 
 def total(counts: Iterable[Count]) -> Decimal:

@@ -84,7 +84,8 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
                 target,
                 quantity=target,
                 starts=_first_day(site),
-                description=description,
+                # It is printed on every invoice to come: no word of this period, unless the rule asks for it.
+                description=description if site.rule.description else "",
             ),
         )
     identity = keys.recurring(site.connection, line.agreement_id, line.id)

@@ -127,7 +127,9 @@ def _rule_on(
     if rule.decrease is Direction.TERM and wanted < place.billed:
         if bought is None or bought.state is not State.KNOWN:
             why = "no commitment is known" if bought is None else f"bought is {bought.state}: {bought.reason}"
-            return _Ruling(Action.HOLD, f"decrease is term and {why}", wanted - place.billed)
+            ruling = _judge(desk, customer, rule, used, counted, place, wanted)
+            waits = ruling.action in (Action.POST, Action.SETTLE, Action.DEFER, Action.HOLD)
+            return replace(ruling, action=Action.HOLD, reason=f"decrease is term and {why}") if waits else ruling
         wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
     if policy.within_tolerance(rule, wanted, place.billed):
         return _settled_line(counted, place, until)
@@ -173,6 +175,9 @@ def _judge(
         findings = (*findings, "missing line")
         if not rule.create:
             reason = f"no open line bills {_product_name(found)}; add it, or set `create = true` in the rule"
+            if not found.agreements:
+                findings = (*findings, "missing agreement")
+                reason = "no open agreement matches `agreement`; correct the rule, or make the agreement"
             return _Ruling(Action.ALERT, reason, difference, findings)
     agreement, problem = choose_agreement(found, line)
     if agreement is None or found.product is None:
@@ -203,7 +208,7 @@ def _judge(
         reason = f"syncd wrote {plain(history.posted.to)} just now; the list does not show it yet"
         return replace(ruling, action=Action.SETTLE, reason=reason, effects=(), sighting=None)
     written = _written(desk, site, history)
-    edited = _edited(site, history, written, found)
+    edited = _edited(desk, site, place, history, written, found)
     if edited and desk.house.safety.foreign_edit == "accept" and (not effects or (written and written.to == wanted)):
         return replace(ruling, action=Action.IGNORE, reason=f"{edited}; accepted", findings=(*findings, "foreign edit"))
     rests_on = (*rule.count, *((rule.bought,) if rule.bought and rule.decrease is Direction.TERM else ()))
@@ -303,18 +308,31 @@ def _written(desk: Desk, site: Site, history: LineHistory) -> Settled | None:
     return added if added is not None and added.remote_id == site.line.id else None
 
 
-def _edited(site: Site, history: LineHistory, written: Settled | None, found: Target) -> str:
+def _edited(desk: Desk, site: Site, place: Place, history: LineHistory, written: Settled | None, found: Target) -> str:
     if site.rule.true_up is TrueUp.QUANTITY:
         if site.line is None:
-            added = history.posted if history.posted and history.posted.to > 0 else None
-            return (
-                f"syncd added line {added.remote_id}, and it is no longer there; somebody removed it" if added else ""
-            )
+            if history.posted and history.posted.to > 0:
+                return f"syncd added line {history.posted.remote_id}, and it is no longer there; somebody removed it"
+            return _ended_by_hand(desk, site, place)
         return policy.edited_by_hand(site.line.quantity, written, site.line.changed_by)
     shown = own_in(found, site.period)
     if history.posted is None or history.open is not None or shown == history.own_quantity:
         return ""
     return f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(history.own_quantity)}"
+
+
+def _ended_by_hand(desk: Desk, site: Site, place: Place) -> str:
+    """A sentence where the agreement lacks a line whose quantity syncd last wrote: a new one may replace what somebody
+    ended on purpose. Which product it billed is not remembered, so that any such line makes a person look."""
+    prefix = keys.recurring(site.connection, site.agreement.id, "")
+    there = {line.id for line in place.billing.lines} if place.billing else set()
+    for name, history in sorted(desk.past.lines.items()):
+        gone = name.removeprefix(prefix)
+        if name.startswith(prefix) and history.posted and history.posted.to > 0 and gone not in there:
+            return (
+                f"line {gone}, which syncd last set to {plain(history.posted.to)}, is no longer open; somebody ended it"
+            )
+    return ""
 
 
 def _sighting(desk: Desk, site: Site, wanted: Decimal, fingerprint: str) -> Sighting | None:

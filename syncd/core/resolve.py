@@ -271,11 +271,8 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
         return Target(problem="unknown product", reason=f"{bill.connection} has no product {wanted!r}")
     product = named[0]
     covered = covering((bill.selectors.get("agreement", "*"),))
-    agreements = tuple(
-        agreement
-        for agreement in sorted(billing.agreements, key=lambda one: one.id)
-        if any(map(covered, (agreement.name, *agreement.labels)))
-    )
+    matching = [one for one in billing.agreements if covered(one.name) or any(map(covered, one.labels))]
+    agreements = tuple(sorted(matching, key=lambda one: one.id))
     known = {agreement.id: agreement.name for agreement in agreements}
     here = sorted(
         [line for line in billing.lines if line.product_id == product.id and line.agreement_id in known],

@@ -171,7 +171,7 @@ def _lists(
             return tuple(read())
         except VendorError as error:
             failed.setdefault(name, ReadError(name, "", error.code, str(error)))
-            log.warning("list_unreadable", connection=name, code=error.code, reason=str(error))
+            log.info("list_unreadable", connection=name, code=error.code, reason=str(error))
             return None
 
     jobs = {submit(name, listed, name, one.connection.customers): (name, "customers") for name, one in opened.items()}

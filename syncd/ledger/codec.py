@@ -139,7 +139,7 @@ def unpack(packed: bytes, what: str) -> bytes:
     """The inverse of `pack`. Raises LedgerBroken, naming `what`: zlib carries a checksum of its own."""
     try:
         return zlib.decompress(packed)
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:
         raise LedgerBroken(f"{what} in the ledger is damaged ({error}).") from None
 
 

@@ -42,6 +42,9 @@ from syncd.ledger.tables import meta
 _log = structlog.get_logger()
 
 _NOT_POSTED = "nothing was posted"
+# So many events are proven in a second or two; a longer record is proven by `ledger verify`, and each entry before it
+# is sent.
+_PROVEN_AT_CLAIM = 10_000
 _OUTCOME = "the outcome is not recorded yet, and will be looked up at the vendor"
 # These two moves have doors of their own: a person's name, and the fencing token.
 _OWN_DOORS = frozenset({(EntryState.HELD, EntryState.PLANNED), (EntryState.PLANNED, EntryState.SENDING)})
@@ -149,6 +152,10 @@ class Ledger:
             held.release()
             raise
         self._lock, self._epoch = held, epoch
+        if self.head()[0] <= _PROVEN_AT_CLAIM and (wrong := self.verify()):
+            self._lock.release()
+            self._lock, self._epoch = None, None
+            raise LedgerBroken(f"the record is broken, nothing is posted: {wrong[0]} See: syncd ledger verify")
 
     # Cycles
 

@@ -513,3 +513,47 @@ def test_a_backup_does_not_replace_what_is_younger(alder: Stage) -> None:
     assert refused.status == 2
     assert "is newer than the backup: 3 events would be lost" in refused.err
     assert len(alder.entries()) == 2
+
+
+def test_a_line_that_somebody_ended_is_not_made_anew_without_a_person(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(1)
+    stage.map(rule("Business Premium", PREMIUM, create=True))
+    assert stage.cycle().status == 0
+    assert stage.quantity(ALDER) == 27
+    before = len(stage.effects)
+    stage.psa.tables["additions"][30_100]["cancelledDate"] = "2026-11-10T00:00:00Z"
+
+    done = stage.cycle()
+
+    assert done.status == 3
+    assert done.line(ALDER)["action"] == "hold"
+    assert "which syncd last set to 27, is no longer open; somebody ended it" in done.line(ALDER)["reason"]
+    assert len(stage.effects) == before
+
+
+def test_a_record_altered_in_the_middle_ends_with_4(alder: Stage) -> None:
+    with sqlite3.connect(alder.database) as opened:
+        for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            opened.execute(f"DROP TRIGGER {name}")
+        opened.execute("UPDATE event SET hash = 'zz' WHERE seq = 2")
+        opened.execute("UPDATE blob SET body = 'text instead of bytes'")
+    opened.close()
+    alder.hire(ALDER, 1)
+    before = len(alder.effects)
+
+    done = alder.cycle()
+
+    assert done.status == 4
+    assert "ledger verify" in done.err
+    assert len(alder.effects) == before
+    assert alder.run("ledger", "verify").status == 4
+
+
+def test_an_agreement_that_nobody_has_is_a_fault_of_the_rule(raise_stage: Callable[..., Stage]) -> None:
+    stage = raise_stage(1)
+    stage.map(rule("Business Premium", PREMIUM, bill={"to": "cw", "agreement": "Managd*", "product": "M365-BP"}))
+
+    checked = stage.run("check")
+
+    assert checked.status == 2
+    assert "no open agreement matches `agreement`; correct the rule, or make the agreement" in checked.out
