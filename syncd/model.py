@@ -34,6 +34,14 @@ class Operation(StrEnum):
     POST_CREDIT = "post_credit"
     REPORT_USAGE = "report_usage"
     CHANGE_PLAN = "change_plan"
+    # syncd's own actions: they move no money and leave by the same rules (RELIABILITY, rule 10).
+    OPEN_TICKET = "open_ticket"
+    NOTE_TICKET = "note_ticket"
+    CLOSE_TICKET = "close_ticket"
+    NOTIFY = "notify"
+
+
+OWN_ACTIONS = frozenset({Operation.OPEN_TICKET, Operation.NOTE_TICKET, Operation.CLOSE_TICKET, Operation.NOTIFY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,9 @@ class Posting:
     `before`: what the line showed when the change was planned (SET_QUANTITY, END_LINE). `starts`/`ends`: the days that
     a dated line covers, inclusive; END_LINE: `ends` is the line's last billed day.
     `options`: what the rule says about the form (`document`, `via`, `prorate`), as text.
+
+    Tickets: `customer_id` is the company that the ticket stands under, `line_id` the ticket (NOTE_TICKET,
+    CLOSE_TICKET), `description` the whole text, `options` holds `board` and `summary` (one line); `quantity` is 0.
     """
 
     operation: Operation
