@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 from syncd.clock import Clock
 from syncd.connect.http import Http
+from syncd.connect.rotating import InMemory, Vault
 from syncd.connect.settings import ConnectionSettings
 from syncd.model import (
     Billing,
@@ -124,6 +125,7 @@ class Context:
 
     `http` makes the connection's only way out: `context.http(base_url, **options)`, see `connect.http.Http`.
     `folder`: relative paths in the settings are relative to it. `own_marker`: the prefix of this installation's marks.
+    `vault` keeps tokens that rotate.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Context:
     zone: ZoneInfo
     folder: Path
     own_marker: str = "sd-"
+    vault: Vault = field(default_factory=InMemory)
 
 
 class Connection(Protocol):
