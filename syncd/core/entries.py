@@ -34,6 +34,9 @@ OPEN = frozenset(EntryState) - TERMINAL
 # Nothing newer overtakes these: their money may be there already.
 IN_FLIGHT = frozenset({EntryState.SENDING, EntryState.UNKNOWN})
 
+# One-time lines of a period: `before` and `to` are sums.
+DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT})
+
 TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     EntryState.HELD: frozenset({EntryState.PLANNED, EntryState.REJECTED, EntryState.SUPERSEDED}),
     EntryState.PLANNED: frozenset({EntryState.SENDING, EntryState.SUPERSEDED, EntryState.HELD}),
@@ -85,6 +88,15 @@ class Intent:
         """The operation's name for ever."""
         return self.posting.key
 
+    @property
+    def signed_amount(self) -> Decimal | None:
+        """`amount` as the customer feels it: negative where less is paid afterwards, a credit or a fall."""
+        if self.amount is None:
+            return None
+        dated = self.operation in DATED
+        falls = self.operation is Operation.POST_CREDIT or (not dated and self.to < self.before)
+        return -abs(self.amount) if falls else abs(self.amount)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -122,7 +134,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The newest posted entry of an identity: what syncd last wrote."""
+    """A posted entry of an identity: what syncd wrote."""
 
     id: str
     before: Decimal
@@ -135,13 +147,15 @@ class Settled:
 class LineHistory:
     """What the ledger knows of one identity. `generation`: its terminal entries so far. `own_quantity`: the sum of
     syncd's own lines under it (only dated lines have one): what is planned or may have left counts as if posted, what
-    is held does not."""
+    is held does not. `recent`: the posted entry before the newest and the newest, which is `posted`; fewer where there
+    are not so many. They show whether somebody puts back what syncd writes."""
 
     generation: int = 0
     open: Entry | None = None
     closed: Closed | None = None
     posted: Settled | None = None
     own_quantity: Decimal = Decimal(0)
+    recent: tuple[Settled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,3 +134,13 @@ def name_differences(
     if billed is not None and invoiced is not None and billed != invoiced:
         found.append("books gap")
     return found
+
+
+def name_states(states: Mapping[str, State]) -> Sequence[str]:
+    """What could not be compared: "bought unknown", "invoiced partial". These two are cross-checks, so that the line
+    goes on without them; `used` and `billed` block it by themselves."""
+    return [
+        f"{number} {states[number]}"
+        for number in ("bought", "invoiced")
+        if states.get(number, State.KNOWN) is not State.KNOWN
+    ]

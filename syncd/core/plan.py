@@ -15,22 +15,32 @@ from typing import Any
 from syncd.core import keys
 from syncd.core.effects import Effect
 from syncd.core.entries import Past, Sighting
+from syncd.core.guards import Guard
+from syncd.core.judging import first_day
 from syncd.core.line import draw_line
 from syncd.core.place import Desk
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError, Resolution, View, concerns, find_products
-from syncd.core.rules import House, Mappings, Mode
+from syncd.core.rules import House, Mappings, Mode, TrueUp
+from syncd.core.sources import Blind, blind_rules, suspect_sources, unseen
 from syncd.core.unmapped import Unmapped, find_unmapped
 from syncd.model import Moment, State
 from syncd.money import ZERO, plain, plain_money
+
+# A number in such a state is a failure to be mended; one that is gone is told as an error of its source.
+_UNREAD = frozenset({State.UNKNOWN, State.PARTIAL})
+# True-ups that post dated lines of their own.
+_DATED = frozenset({TrueUp.LINE, TrueUp.USAGE})
+_MOVING = frozenset({Action.POST, Action.SETTLE, Action.DEFER, Action.HOLD})
 
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
     """One customer and one rule: the four numbers, what differs, what happens and why.
 
-    `effects` are the postings that would remove the difference, whatever the action. `derivation` says how the target
-    came about; it holds no time, so that a standing line is the same in every cycle.
+    `effects` are the postings that would remove the difference, whatever the action. `guards`: those that hold the line
+    back, or let it wait for the next cycle; empty where none tripped. `derivation` says how the target came about; it
+    holds no time, so that a standing line is the same in every cycle.
     """
 
     id: str
@@ -54,6 +64,7 @@ class PlanLine:
     fingerprint: str = ""
     sighting: Sighting | None = None
     derivation: Mapping[str, Any] = field(default_factory=dict)
+    guards: tuple[Guard, ...] = ()
 
     @property
     def drifts(self) -> bool:
@@ -63,7 +74,10 @@ class PlanLine:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything one look at the world says. `checksum` covers lines, mappings and config, not the time."""
+    """Everything one look at the world says. `checksum` covers lines, mappings and config, not the time. `suspects`:
+    connection -> why it is not believed. `blind`: rule -> what it counts in vain. `unseen`: (place of a rule, sentence)
+    for each of its SKUs that no customer has today. `parts`: what the checksum is made of ("mappings", "config", each
+    line's id), so that a difference can be named."""
 
     moment: Moment
     mode: Mode
@@ -73,6 +87,9 @@ class Plan:
     errors: tuple[ReadError, ...]
     suspects: Mapping[str, str]
     checksum: str
+    blind: Mapping[str, Sequence[Blind]] = field(default_factory=dict)
+    unseen: tuple[tuple[str, str], ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def drifting(self) -> bool:
@@ -81,8 +98,15 @@ class Plan:
 
     @property
     def failing(self) -> bool:
-        """Whether a read failed or a line is blocked: a failure to be mended."""
-        return bool(self.errors) or any(line.action is Action.BLOCKED for line in self.lines)
+        """Whether a read failed, a line is blocked or one of its numbers is not known: a failure to be mended."""
+        return bool(self.errors) or any(
+            line.action is Action.BLOCKED or not _UNREAD.isdisjoint(line.states.values()) for line in self.lines
+        )
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a guard tripped. That is never a success, also where nothing is written down because of the mode."""
+        return bool(self.suspects) or any(line.guards for line in self.lines)
 
 
 def make_plan(
@@ -112,6 +136,7 @@ def make_plan(
             for rule in mappings.rules
             if rule.bill is not None
         },
+        latest=_latest_periods(mappings, past),
     )
     rules = sorted(mappings.rules, key=lambda one: one.name)
     drawn = [
@@ -120,51 +145,47 @@ def make_plan(
         for rule in rules
         if concerns(rule, customer)
     ]
+    blind = blind_rules(rules, views, past)
+    if blind:
+        drawn = list(_held_where_blind(drawn, mappings, blind))
     lines = tuple(_within_cycle_limits(_one_rule_a_line(drawn), house))
     products, customers = find_unmapped(mappings, views, resolution, moment)
     told = tuple(sorted(errors, key=lambda error: (error.connection, error.customer, error.code, error.message)))
-    return Plan(moment, house.own_mode, lines, customers, products, told, suspects, _checksum(lines, mappings, house))
+    parts = _parts(lines, mappings, house)
+    checksum = keys.digest("plan", *parts.values())
+    return Plan(
+        moment, house.own_mode, lines, customers, products, told, suspects, checksum, blind, unseen(rules, views), parts
+    )
 
 
-def suspect_sources(
-    views: Mapping[str, View], resolution: Resolution, past: Past, source_drop: Decimal
-) -> dict[str, str]:
-    """connection -> sentence, for sources whose total fell further than `source_drop` percent since it was believed.
-
-    Only customers that are mapped count, and of them only those read whole now and then: a tenant that could not be
-    read is told elsewhere, one that is gone counts as zero.
-    """
-    result = {}
-    mapped: dict[str, set[str]] = defaultdict(set)
-    gone: dict[str, set[str]] = defaultdict(set)
-    for (_, connection), found in resolution.items():
-        for resolved in found:
-            (gone if resolved.state is State.GONE else mapped)[connection].add(resolved.id)
-    for connection, view in views.items():
-        believed = past.customers.get(connection, {})
-        before, now = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
-        for (customer_id, query), reading in view.readings.items():
-            was = believed[customer_id].totals.get(str(query)) if customer_id in believed else None
-            if was is not None and reading.state is State.KNOWN and customer_id in mapped[connection]:
-                before[str(query)] += was
-                now[str(query)] += paid_total(reading.counts)
-        for customer_id in gone[connection] & set(believed):
-            for text, was in believed[customer_id].totals.items():
-                before[text] += was
-        for text, was in sorted(before.items()):
-            fall = was - now[text]
-            if fall > 0 and fall * 100 > source_drop * was:
-                share = plain((fall * 100 / was).quantize(Decimal("0.1")))
-                result[connection] = (
-                    f"{connection} fell by {share}% ({text}: {plain(was)} to {plain(now[text])}), "
-                    f"more than source_drop {plain(source_drop)}%"
-                )
-    return result
+def _latest_periods(mappings: Mappings, past: Past) -> dict[str, str]:
+    """Family of syncd's own dated lines -> the latest period of which something stands."""
+    if not any(rule.prorate or rule.true_up in _DATED for rule in mappings.rules):
+        return {}
+    latest: dict[str, str] = {}
+    for identity, history in past.lines.items():
+        if history.posted is not None and history.own_quantity and (family := keys.family(identity)):
+            period = identity.removeprefix(f"{family}:")
+            if first_day(period) > first_day(latest.get(family, "0000-00")):
+                latest[family] = period
+    return latest
 
 
-def paid_total(counts: Iterable[Any]) -> Decimal:
-    """The sum of all counts but free and trial products."""
-    return sum((count.quantity for count in counts if not count.free), ZERO)
+def _held_where_blind(
+    lines: Iterable[PlanLine], mappings: Mappings, blind: Mapping[str, Sequence[Blind]]
+) -> Iterable[PlanLine]:
+    """A fall that rests on what no customer of the source has any more, or ever had, waits for a person."""
+    customers = {customer.name: customer for customer in mappings.customers}
+    for line in lines:
+        found = [one for one in blind.get(line.rule, ()) if one.connection in customers[line.customer].keys]
+        if any(one.never for one in found):
+            line = replace(line, findings=(*line.findings, "sku not seen"))
+        rests = [one.sentence for one in found if one.falls]
+        if rests and line.effects and line.difference is not None and line.difference < 0 and line.action in _MOVING:
+            before = (line.reason,) if line.action is Action.HOLD else ()
+            reason = "; ".join((*before, *dict.fromkeys(rests)))
+            line = replace(line, action=Action.HOLD, reason=reason, guards=(*line.guards, Guard.SKU_NOT_SEEN))
+        yield line
 
 
 def _one_rule_a_line(lines: Sequence[PlanLine]) -> list[PlanLine]:
@@ -183,6 +204,7 @@ def _one_rule_a_line(lines: Sequence[PlanLine]) -> list[PlanLine]:
             + "; let one rule bill it",
             findings=(*line.findings, "two rules, one line"),
             effects=(),
+            guards=(),
         )
         if line.id in clashing
         else line
@@ -191,7 +213,8 @@ def _one_rule_a_line(lines: Sequence[PlanLine]) -> list[PlanLine]:
 
 
 def _within_cycle_limits(lines: Iterable[PlanLine], house: House) -> Iterable[PlanLine]:
-    """`max_postings` lets the rest wait for the next cycle, `max_amount` for a person. Order: customer, rule."""
+    """`max_postings` lets the rest wait for the next cycle, `max_amount` for a person. Order: customer, rule. The
+    first change always fits: one of several postings would wait for ever where the limit is smaller than it is."""
     postings, money = 0, ZERO
     for line in lines:
         if line.action is not Action.POST:
@@ -200,30 +223,38 @@ def _within_cycle_limits(lines: Iterable[PlanLine], house: House) -> Iterable[Pl
         cost = sum((effect.amount or ZERO for effect in line.effects), ZERO)
         if money + cost > house.safety.max_amount:
             limit = plain_money(house.safety.max_amount, house.currency)
-            yield replace(line, action=Action.HOLD, reason=f"more than max_amount {limit} would move in this cycle")
-        elif postings + len(line.effects) > house.safety.max_postings:
+            reason = f"more than max_amount {limit} would move in this cycle"
+            yield replace(line, action=Action.HOLD, reason=reason, guards=(Guard.MAX_AMOUNT,))
+        elif (postings or not house.safety.max_postings) and postings + len(line.effects) > house.safety.max_postings:
             yield replace(
                 line,
                 action=Action.DEFER,
                 reason=f"max_postings {house.safety.max_postings} is reached: waits for the next cycle",
+                guards=(Guard.MAX_POSTINGS,),
             )
         else:
             postings, money = postings + len(line.effects), money + cost
             yield line
 
 
-def _checksum(lines: Iterable[PlanLine], mappings: Mappings, house: House) -> str:
-    shown = [
-        keys.digest(
-            line.id,
-            *(plain(number) if number is not None else "-" for number in (line.bought, line.used, line.billed)),
-            *(plain(number) if number is not None else "-" for number in (line.invoiced, line.target)),
-            line.action,
-            *(effect.posting.key for effect in line.effects),
-            *(plain(effect.to) for effect in line.effects),
-            *(effect.posting.version for effect in line.effects),
-            *(plain(effect.amount) if effect.amount is not None else "-" for effect in line.effects),
-        )
-        for line in lines
-    ]
-    return keys.digest("plan", mappings.content, house.content, house.mode, *shown)
+def _parts(lines: Iterable[PlanLine], mappings: Mappings, house: House) -> dict[str, str]:
+    """Digests of the files and of each line: what was read of it, and what would be sent."""
+    return {
+        "mappings": mappings.content,
+        "config": keys.digest(house.content, house.mode),
+        **{line.id: _seal(line) for line in lines},
+    }
+
+
+def _seal(line: PlanLine) -> str:
+    return keys.digest(
+        line.id,
+        *(plain(number) if number is not None else "-" for number in (line.bought, line.used, line.billed)),
+        *(plain(number) if number is not None else "-" for number in (line.invoiced, line.target)),
+        line.action,
+        line.currency,
+        *(effect.posting.key for effect in line.effects),
+        *(plain(effect.to) for effect in line.effects),
+        *(effect.posting.version for effect in line.effects),
+        *(plain(effect.amount) if effect.amount is not None else "-" for effect in line.effects),
+    )

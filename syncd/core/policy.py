@@ -12,10 +12,12 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from syncd.core.entries import Closed, EntryState, Settled, Sighting
+from syncd.core import guards
+from syncd.core.entries import Closed, EntryState, Sighting
+from syncd.core.guards import Guard, Hold
 from syncd.core.rules import Direction, Rule, Safety, TrueUp
 from syncd.model import Term
-from syncd.money import ZERO, plain
+from syncd.money import ZERO
 from syncd.periods import DAY, Period
 
 
@@ -34,10 +36,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens, and why."""
+    """What happens, and why; `guards` are those that tripped, where the action is HOLD."""
 
     action: Action
     reason: str
+    guards: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,9 @@ class Case:
     """One difference before its judges. Quantities are the line's.
 
     `step` is what the percentages judge, before and after: the recurring quantity, or a true-up line's total against
-    that of its last closed period; None where there is nothing to compare with (a first period). `suspect`, `gone`
-    and `edited` are sentences, empty where they do not apply. `sighting` is the one that counts for this cycle.
-    `period` holds today.
+    that of its last closed period; None where there is nothing to compare with (a first period). `suspect`, `gone`,
+    `edited`, `contested` and `earlier` are sentences, empty where they do not apply. `sighting` is the one that counts
+    for this cycle. `period` holds today.
     """
 
     rule: Rule
@@ -62,6 +65,8 @@ class Case:
     suspect: str = ""
     gone: str = ""
     edited: str = ""
+    contested: str = ""
+    earlier: str = ""
 
     @property
     def difference(self) -> Decimal:
@@ -85,11 +90,10 @@ def judge(case: Case, safety: Safety) -> Verdict:
     word = "increase" if rising else "decrease"
     if direction is Direction.IGNORE:
         return Verdict(Action.IGNORE, f"{word} is ignore")
-    holds = list(_holds(case, safety))
-    if direction is Direction.HOLD:
-        holds.insert(0, f"{word} is hold")
-    if holds:
-        return Verdict(Action.HOLD, "; ".join(holds))
+    holds = tuple(_holds(case, safety))
+    if holds or direction is Direction.HOLD:
+        asked = (f"{word} is hold",) if direction is Direction.HOLD else ()
+        return Verdict(Action.HOLD, "; ".join((*asked, *(one.reason for one in holds))), guards.of(holds))
     if direction is Direction.NEXT_PERIOD and is_fresh(case.sighting, case.period) and not _repeats(case):
         return Verdict(Action.DEFER, f"{word} is next-period: not before {case.period.last + DAY}")
     times = case.sighting.times if case.sighting else 0
@@ -126,35 +130,21 @@ def _who(closed: Closed) -> str:
     return closed.decided_by.removeprefix("person:")
 
 
-def _holds(case: Case, safety: Safety) -> Iterable[str]:
+def _holds(case: Case, safety: Safety) -> Iterable[Hold]:
     """Why a person must look first, most serious first."""
     if case.gone and safety.to_zero == "hold":
-        yield case.gone
+        yield Hold(Guard.GONE, case.gone)
     if case.suspect:
-        yield case.suspect
-    if case.edited and safety.foreign_edit == "hold":
-        yield case.edited
-    if case.target <= 0 < case.billed and safety.to_zero == "hold" and not case.gone:
-        yield "the line falls to zero"
-    yield from _step_holds(case, safety)
-
-
-def _step_holds(case: Case, safety: Safety) -> Iterable[str]:
-    if case.step is None:
-        return
-    before, after = case.step
-    size, rising = abs(after - before), after > before
-    if after <= 0 and safety.to_zero == "settle":
-        return  # a fall to zero was allowed in so many words
-    if before < safety.small_line or before <= 0:  # a percentage of nothing says nothing
-        if size > safety.max_step:
-            yield f"a step of {plain(size)} on a line of {plain(before)}: more than max_step {plain(safety.max_step)}"
-        return
-    limit = safety.max_increase if rising else safety.max_decrease
-    if size * 100 > limit * before:
-        share = (size * 100 / before).quantize(Decimal("0.1"))
-        name = "max_increase" if rising else "max_decrease"
-        yield f"{'+' if rising else '-'}{plain(share)}%: more than {name} {plain(limit)}%"
+        yield Hold(Guard.SOURCE_DROP, case.suspect)
+    if case.earlier:
+        yield Hold(Guard.EARLIER_PERIOD, case.earlier)
+    if case.contested:
+        yield Hold(Guard.OSCILLATION, case.contested)
+    elif case.edited and safety.foreign_edit == "hold":
+        yield Hold(Guard.FOREIGN_EDIT, case.edited)
+    if not case.gone:
+        yield from guards.to_zero(case.target, case.billed, safety)
+    yield from guards.step_holds(case.step, safety)
 
 
 def held_back(target: Decimal, billed: Decimal, terms: Sequence[Term], today: date) -> tuple[Decimal, date | None]:
@@ -166,14 +156,6 @@ def held_back(target: Decimal, billed: Decimal, terms: Sequence[Term], today: da
     committed = sum((term.quantity for term in running), ZERO)
     floor = max(target, min(billed, committed))
     return floor, min(term.last for term in running) + DAY if floor > target else None
-
-
-def edited_by_hand(billed: Decimal, posted: Settled | None, changed_by: str) -> str:
-    """A sentence where the line no longer shows what syncd last wrote; "" where it does or syncd never wrote it."""
-    if posted is None or billed == posted.to:
-        return ""
-    who = f" by {changed_by}" if changed_by else ""
-    return f"syncd wrote {plain(posted.to)}, the line was changed{who} to {plain(billed)}"
 
 
 def sight(before: Sighting | None, fingerprint: str, today: date, settle: int) -> Sighting:

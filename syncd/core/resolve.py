@@ -97,12 +97,14 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """One key of one mapped customer in one system. `id` is empty where it is neither there nor remembered."""
+    """One key of one mapped customer in one system. `id` is empty where it is neither there nor remembered. `code` says
+    why it is not KNOWN: "not_found", "ambiguous" or "gone"."""
 
     key: RemoteKey
     state: State
     id: str = ""
     reason: str = ""
+    code: str = "not_found"
 
 
 Resolution = Mapping[tuple[str, str], tuple[Resolved, ...]]  # (customer name, connection) -> its keys
@@ -158,7 +160,7 @@ def _resolve(
                 why = f"{connection} calls {key.value!r} (id {before[0]}) {now!r} now; correct the mapping"
                 return Resolved(key, State.UNKNOWN, "", why)
             if len(before) == 1:
-                return Resolved(key, State.GONE, before[0], f"{key.value!r} is gone from {connection}")
+                return Resolved(key, State.GONE, before[0], f"{key.value!r} is gone from {connection}", "gone")
             return Resolved(key, State.UNKNOWN, "", f"{connection} has no customer {key.value!r}")
         case several:
             return Resolved(
@@ -166,6 +168,7 @@ def _resolve(
                 State.UNKNOWN,
                 "",
                 f"{connection} has {len(several)} customers {key.value!r} (ids {', '.join(several)}); name one by id",
+                "ambiguous",
             )
 
 

@@ -41,11 +41,12 @@ def line_json(line: PlanLine) -> dict[str, Any]:
         "findings": list(line.findings),
         "action": str(line.action),
         "reason": line.reason,
+        "guards": [str(guard) for guard in line.guards],
     }
 
 
 def plan_json(plan: Plan, cycle: str, zone: ZoneInfo) -> dict[str, Any]:
-    """A whole plan. `as_of` is written in the MSP's zone."""
+    """A whole plan. `cycle`: the one that made it, else the last before it. `as_of` is written in the MSP's zone."""
     return {
         "cycle": cycle,
         "as_of": plan.moment.now.astimezone(zone).isoformat(timespec="seconds"),
@@ -62,6 +63,7 @@ def plan_json(plan: Plan, cycle: str, zone: ZoneInfo) -> dict[str, Any]:
                     "sku": one.id,
                     "name": one.name,
                     "quantity": quantity_text(one.quantity),
+                    "customers": list(one.customers),
                 }
                 for one in plan.unmapped_products
             ],
@@ -79,7 +81,10 @@ def plan_json(plan: Plan, cycle: str, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """One entry of the ledger, with what INTERFACE promises and the last thing said about it."""
+    """One entry of the ledger, with what INTERFACE promises and the last thing said about it.
+
+    `amount` is signed as a plan's is: negative where the customer pays less afterwards, a credit or a fall.
+    """
     intent = entry.intent
     return {
         "id": entry.id,
@@ -92,7 +97,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "period": intent.period,
         "from": quantity_text(intent.before),
         "to": quantity_text(intent.to),
-        "amount": money_text(intent.amount, intent.currency),
+        "amount": money_text(intent.signed_amount, intent.currency),
         "currency": intent.currency or None,
         "state": str(entry.state),
         "remote_id": entry.remote_id or None,

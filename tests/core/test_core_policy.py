@@ -320,10 +320,14 @@ def test_term_over_is_a_decrease_like_any() -> None:
     assert term_world(10, 25, date(2026, 11, 19)).one_line().action == "hold"
 
 
-@pytest.mark.parametrize("state", [State.UNKNOWN, State.PARTIAL, State.GONE])
-def test_term_without_a_known_commitment_is_held(state: State) -> None:
-    assert world(22, 25, bought=state, decrease="term").one_line().action == "hold"
-    assert world(22, 25, decrease="term").one_line().action == "hold"
+@pytest.mark.parametrize(
+    ("bought", "expected"),
+    [(State.UNKNOWN, "blocked"), (State.PARTIAL, "blocked"), (State.GONE, "hold"), (None, "hold")],
+)
+def test_term_without_a_known_commitment(bought: State | None, expected: str) -> None:
+    """INTERFACE 1: only known numbers move money, the others block their lines; what a fall rests on is such one."""
+    assert world(22, 25, bought=bought, decrease="term").one_line().action == expected
+    assert world(26, 25, bought=bought, decrease="term").one_line().action == "post"  # a rise does not rest on it
 
 
 def test_term_from_a_source_that_fell_too_far_is_held() -> None:

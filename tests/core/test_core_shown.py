@@ -36,7 +36,7 @@ from syncd.model import RemoteCustomer, State, Subject
 
 LINE_KEYS = (
     "id customer rule connection bought used billed invoiced states target difference amount currency findings action "
-    "reason"
+    "reason guards"
 ).split()
 ENTRY_KEYS = (
     "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "
@@ -70,7 +70,7 @@ def test_the_example_of_the_interface() -> None:
         "bought": "30", "used": "27", "billed": "25", "invoiced": None,
         "states": {"bought": "known", "used": "known", "billed": "known"},
         "target": "27", "difference": "2", "amount": None, "currency": None,
-        "findings": ["leakage", "shelfware"], "action": "post", "reason": "increase is now",
+        "findings": ["leakage", "shelfware"], "action": "post", "reason": "increase is now", "guards": [],
     }  # fmt: skip
 
 
@@ -107,7 +107,9 @@ def test_unmapped_and_errors() -> None:
 
     assert made["unmapped"] == {
         "customers": [{"connection": "m365", "id": "t2", "name": "Adatum"}],
-        "products": [{"connection": "m365", "sku": "E5", "name": "Microsoft 365 E5", "quantity": "3"}],
+        "products": [
+            {"connection": "m365", "sku": "E5", "name": "Microsoft 365 E5", "quantity": "3", "customers": ["Contoso"]}
+        ],
     }
     assert made["errors"] == [
         {"connection": "cw", "customer": None, "code": "timeout", "message": "slow"},
