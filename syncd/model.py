@@ -46,12 +46,17 @@ OWN_ACTIONS = frozenset({Operation.OPEN_TICKET, Operation.NOTE_TICKET, Operation
 
 @dataclass(frozen=True, slots=True)
 class RemoteCustomer:
-    """A customer as one system knows it. `identifiers`: its other exact keys (CW identifier, tenant domains)."""
+    """A customer as one system knows it. `identifiers`: its other exact keys (CW identifier, tenant domains).
+
+    `links`: what the system keeps of the customer elsewhere (ids of mapped tenants, a custom field, the web site). They
+    feed `syncd suggest` and never resolve a mapping.
+    """
 
     id: str
     name: str
     identifiers: tuple[str, ...] = ()
     active: bool = True
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,9 @@ class Agreement:
 
     `period`: the billing period that holds today; None where the vendor does not tell (the MSP's anchor is used).
     `invoiced_through`: last day already on an invoice, None where nothing was invoiced yet.
-    `prorates`: the vendor itself computes a part of a period for dated lines.
+    `prorates`: the vendor itself computes a part of a period for dated lines, and takes them for days of the running
+    period that are on an invoice already (its next invoice brings them). Invoiced days of other agreements, and of a
+    period that is over, take no line any more.
     `labels`: other names by which a mapping may name it. `obstacle`: why nothing can be posted to it, in words.
     """
 

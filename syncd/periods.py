@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
@@ -70,6 +71,27 @@ def month_of(day: date, anchor_day: int = 1) -> Period:
     if first > day:
         first = add_months(day.replace(day=1), -1, anchor_day)
     return Period(first, add_months(first.replace(day=1), 1, anchor_day) - DAY)
+
+
+def following(period: Period) -> Period:
+    """The period of the same length just after, in months. One that began or ends clamped keeps its day (Jan 31 -
+    Feb 27 is followed by Feb 28 - Mar 30)."""
+    months, anchor = _shape(period)
+    first = period.last + DAY
+    return Period(first, add_months(first, months, anchor) - DAY)
+
+
+def preceding(period: Period) -> Period:
+    """The period of the same length just before, in months; the inverse of `following`."""
+    months, anchor = _shape(period)
+    return Period(add_months(period.first, -months, anchor), period.first - DAY)
+
+
+def _shape(period: Period) -> tuple[int, int]:
+    """(months, the day on which its kind begins)."""
+    after = period.last + DAY
+    months = round(Fraction(period.days * 12 * 4, 1461))
+    return max(months, 1), max(period.first.day, after.day)
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:

@@ -12,7 +12,8 @@ from syncd.clock import make_clock
 from syncd.errors import Fault, LedgerBusy, UserFault
 
 if TYPE_CHECKING:
-    from syncd.core.entries import Entry, Intent
+    from syncd.core.entries import Entry
+    from syncd.ledger import Ledger
 
 Context = typer.Context
 Ids = Annotated[list[str], typer.Argument(help="Ids as `syncd held` or `syncd ledger` show them.")]
@@ -53,10 +54,28 @@ def approve(
     with open_ledger(context) as (ledger, _, _):
         wanted = [entry.id for entry in ledger.entries(states={EntryState.HELD})] if every else list(ids or ())
         decided = ledger.approve(wanted, by) if wanted else []
-    if not now:
+    observing = _observing(context, decided)
+    for entry in observing:
+        typer.echo(
+            f"syncd: entry {entry.id} is approved, and nothing is posted: the mode of {entry.intent.customer} is "
+            "observe; it leaves when that is post or propose",
+            err=True,
+        )
+    if not now or (decided and len(observing) == len(decided)):
         _print_entries(context, decided)
         return 0
     return _post_now(context)
+
+
+def _observing(context: Context, entries: list[Entry]) -> list[Entry]:
+    """Those whose customer's mode is observe: they wait until it is another."""
+    if not entries:
+        return []
+    from syncd.core.rules import Mode
+
+    config, mappings, _ = load_all(context, secrets=False)
+    observed = {one.name for one in mappings.customers if config.house.mode_of(one) is Mode.OBSERVE}
+    return [entry for entry in entries if entry.intent.customer in observed]
 
 
 @app.command(epilog='Example: syncd reject k3f9a --why "seats end on Friday" --by "Dana"')
@@ -67,54 +86,82 @@ def reject(context: Context, ids: Ids, why: Why, by: By) -> int:
     return 0
 
 
-@app.command(epilog='Example: syncd undo k3f9a --why "wrong customer" --by "Dana"')
-def undo(context: Context, ids: Ids, why: Why, by: By) -> int:
-    """Plans a compensating change for what was posted; it is held like any other."""
-    return _new_entries(context, ids, by=by, why=why)
+@app.command(
+    epilog='Examples: syncd undo k3f9a --why "wrong customer" --by "Dana" | syncd undo --cycle c000123 --why "…" '
+    '--by "Dana" | syncd undo --period 2026-11 --customer Contoso --why "…" --by "Dana"\n\n'
+    "Exit status: 0 everything named waits as a compensation, 3 something could not be taken back and was left."
+)
+def undo(
+    context: Context,
+    why: Why,
+    by: By,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids as `syncd ledger` shows them.")] = None,
+    cycle: Annotated[str | None, typer.Option(help="All that was posted of this cycle, like c000123.")] = None,
+    period: Annotated[str | None, typer.Option(help="All that was posted for this period, like 2026-11.")] = None,
+    customer: Annotated[str | None, typer.Option(help="With --cycle or --period: only this customer.")] = None,
+    rule: Annotated[str | None, typer.Option(help="With --cycle or --period: only this rule.")] = None,
+) -> int:
+    """Plans compensating changes for what was posted; they are held like any other.
+
+    A quantity goes back, with the part of the period that was charged for it; a line of a period becomes a credit.
+    What was invoiced meanwhile is credited in the first open period, under the name of the old one. Ids: all of them
+    or none. A cycle or a period: newest first; what cannot be taken back is told, and the rest is written.
+    """
+    whole = cycle is not None or period is not None
+    if bool(ids) == whole or (not whole and (customer or rule)):
+        raise UserFault(Fault("syncd undo", "name ids, or --cycle or --period (with --customer, --rule)."))
+    from syncd.cycle.undoing import named, posted_in, take_back
+    from syncd.ledger import Ledger
+
+    _named_by(by)
+    config, _, kinds = load_all(context)
+    clock = make_clock()
+    with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
+        if whole:
+            _check_span(ledger, cycle, period)
+            chosen = posted_in(ledger, cycle=cycle, period=period, customer=customer, rule=rule)
+        else:
+            chosen = named(ledger, ids or ())
+        done = take_back(ledger, config, kinds, clock, chosen, by=by, why=why, strict=not whole)
+    left = [{"id": id_, "reason": reason} for id_, reason in done.left]
+    _print_entries(context, list(done.entries), left=left)
+    for one in left:
+        typer.echo(f"syncd: entry {one['id']} is left as it is: it {one['reason']}", err=True)
+    undone_before = all("is undone already" in one["reason"] for one in left)
+    return 0 if undone_before else 3
+
+
+def _check_span(ledger: Ledger, cycle: str | None, period: str | None) -> None:
+    """Raises UserFault for a cycle that never was and a period that is none."""
+    from syncd.periods import parse_period
+
+    if cycle is not None and ledger.cycle(cycle) is None:
+        raise UserFault(Fault("--cycle", f"there is no cycle {cycle!r}.", "`syncd ledger --json` names them."))
+    if period is not None:
+        try:
+            parse_period(period)
+        except ValueError:
+            raise UserFault(
+                Fault("--period", f"{period!r} is no period.", "Write 2026-11, or 2026-11-15/2026-12-14.")
+            ) from None
+
+
+def _named_by(by: str) -> None:
+    if not by.strip():
+        raise UserFault(Fault("--by", "is empty.", "Give the name of the person who decides."))
 
 
 @app.command(epilog='Example: syncd retry k3f9a --by "Dana"')
 def retry(context: Context, ids: Ids, by: By) -> int:
     """A new entry for a failed posting; the failed one stays."""
-    return _new_entries(context, ids, by=by, why="")
-
-
-def _new_entries(context: Context, ids: list[str], *, by: str, why: str) -> int:
-    """Compensations where `why` is given, second tries where it is not; all of them or none."""
-    from syncd.core.keys import mark_prefix
-    from syncd.core.undo import retry as try_again
-    from syncd.core.undo import undo as take_back
-    from syncd.cycle import moment_of
-    from syncd.cycle.connections import open_connections
+    from syncd.cycle.undoing import named, try_again
     from syncd.ledger import Ledger
 
+    _named_by(by)
     config, _, kinds = load_all(context)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
-        past, today = ledger.past(), moment_of(config, clock()).today
-        intents: list[Intent] = []
-        faults: list[Fault] = []
-        with open_connections(config, kinds, clock, own_marker=mark_prefix(past.installation)) as opened:
-            for id_ in ids:
-                try:
-                    entry = ledger.entry(id_)
-                    if entry is None:
-                        raise UserFault(Fault(id_, "no entry has this id.", "See: syncd ledger"))
-                    if entry.intent.connection not in opened:
-                        raise UserFault(Fault(id_, f"connection {entry.intent.connection!r} is no longer configured."))
-                    wire = opened[entry.intent.connection].connection.wire
-                    if why:
-                        intents.append(take_back(entry, past, wire, by=by, why=why, today=today))
-                    else:
-                        intents.append(try_again(entry, past, wire, by=by))
-                except UserFault as fault:
-                    faults += fault.faults
-        if faults:
-            raise UserFault(faults)
-        written = ledger.write("", (), intents)
-        if len(written) < len(intents):
-            raise UserFault(Fault("syncd ledger", "a line changed while this was written.", "Look again, then repeat."))
-    _print_entries(context, written)
+        _print_entries(context, try_again(ledger, config, kinds, clock, named(ledger, ids), by=by))
     return 0
 
 
@@ -128,11 +175,12 @@ def _post_now(context: Context) -> int:
         return 0
 
 
-def _print_entries(context: Context, entries: list[Entry]) -> None:
+def _print_entries(context: Context, entries: list[Entry], *, left: list[dict[str, str]] | None = None) -> None:
     from syncd.core.shown import entry_json
 
     if options(context).json:
-        print_json({"entries": [entry_json(entry) for entry in entries]})
+        more = {} if left is None else {"left": left}
+        print_json({"entries": [entry_json(entry) for entry in entries], **more})
         return
     from syncd.cli.tables import entries_table
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from syncd.core import keys
+from syncd.core import closing, keys
 from syncd.core.entries import IN_FLIGHT, EntryState, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
@@ -70,7 +70,8 @@ class Site:
 
 def quantity_effects(site: Site, past: Past, target: Decimal, description: str) -> tuple[Effect, ...]:
     """Set a recurring quantity, or add the line where there is none; with a dated line for the invoiced rest of the
-    period where the rule prorates an increase (ConnectWise sheet, recipes 1 and 2)."""
+    period where the rule prorates an increase (ConnectWise sheet, recipes 1 and 2). A line that begins later has no
+    such rest."""
     line = site.line
     if line is None:
         identity = keys.added(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name)
@@ -94,7 +95,8 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
         quantity=target, shown=line.quantity, version=line.version,
     )  # fmt: skip
     through = site.agreement.invoiced_through
-    if not site.rule.prorate or target <= line.quantity or through is None or through < site.today:
+    begun = line.starts is None or line.starts <= site.today
+    if not begun or not site.rule.prorate or target <= line.quantity or through is None or through < site.today:
         return (change,)
     added = target - line.quantity
     last = min(through, site.period.last) if through >= site.period.first else through
@@ -124,13 +126,21 @@ def _first_day(site: Site) -> date:
 
 
 def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tuple[Effect, ...]:
-    """Bring the sum of syncd's own lines of the period to `due`: a dated line for the increment, or a credit."""
+    """Bring the sum of syncd's own lines of the period to `due`: a dated line for the increment, or a credit.
+
+    Where the period is closed, it is dated into the first open one and names the period that it is for. A part of a
+    period is left to the vendor's own arithmetic, or to its refusal.
+    """
     own = own_before(past.lines.get(own_identity(site), _NOTHING))
     if due == own:
         return ()
     prorated = site.rule.prorate
-    first = site.today if prorated and due > own else site.period.first
-    return (_dated(site, past, due - own, first, site.period.last, description, prorated=prorated),)
+    days = Period(site.today if prorated and due > own else site.period.first, site.period.last)
+    if (not prorated or due < own) and closing.is_closed(site.agreement, days.first, days.last, site.today):
+        days = closing.first_open(site.agreement, site.period)
+        if days.first > site.period.last:
+            description = closing.late_words(str(site.period), description)
+    return (_dated(site, past, due - own, days.first, days.last, description, prorated=prorated),)
 
 
 def own_identity(site: Site, period: Period | None = None) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from syncd.core.closing import postpone
 from syncd.core.effects import Effect
-from syncd.core.entries import IN_FLIGHT, Entry, EntryState, Intent
+from syncd.core.entries import DATED, IN_FLIGHT, Entry, EntryState, Intent, Past
 from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.resolve import View
 from syncd.core.rules import Mode
 from syncd.core.shown import derivation_json
+from syncd.model import Billing, State
 from syncd.periods import parse_period
 
 
@@ -31,9 +33,15 @@ class Writing:
     approve: tuple[str, ...] = ()
 
 
-def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], *, applying: bool = False) -> Writing:
-    """Turns the plan's actions into intents. `waiting`: the ledger's open entries. `applying`: a person has read this
-    plan and lets it be posted, also where the mode is propose."""
+def write_down(
+    plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], past: Past, *, applying: bool = False
+) -> Writing:
+    """Turns the plan's actions into intents. `waiting`: the ledger's open entries, `past` what the plan was made from.
+    `applying`: a person has read this plan and lets it be posted, also where the mode is propose.
+
+    What waited until its period was closed is written down anew, for the first open period, and a person must see it:
+    the approval was for other days (RELIABILITY, "Time").
+    """
     by_line: dict[str, list[Entry]] = defaultdict(list)
     for entry in waiting:
         by_line[entry.intent.line].append(entry)
@@ -52,11 +60,21 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], 
             fate = fates[entry.id]
             if fate == "supersede":
                 supersede.append((entry.id, _overtaken(line)))
-            elif entry.intent.key not in wanted or entry.state in IN_FLIGHT or entry.intent.undo_of:
+                continue
+            late = _late(entry, line, plan, views, past)
+            if late is not None:
+                busy.add(entry.intent.identity)
+                if isinstance(late, Intent):
+                    supersede.append((entry.id, late.why))
+                    intents.append(late)
+                elif entry.state is EntryState.PLANNED:
+                    hold.append((entry, late))
+                continue
+            if entry.intent.key not in wanted or entry.state in IN_FLIGHT or entry.intent.undo_of:
                 busy.add(entry.intent.identity)  # it stays, whatever the line wants now
             if fate == "hold" and line is not None:
                 hold.append((entry, line.reason if line.action is Action.HOLD else _ASKED))
-            elif fate == "send":
+            elif fate == "send" and not _unread(entry, views):
                 sendable.add(entry.intent.key)
             elif fate == "keep" and applying and line is not None and _applied(entry, line):
                 approve.append(entry.id)
@@ -74,6 +92,42 @@ def write_down(plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], 
                 if state is EntryState.PLANNED:
                     sendable.add(intent.key)
     return Writing(tuple(supersede), tuple(hold), tuple(intents), frozenset(sendable), tuple(approve))
+
+
+def _late(
+    entry: Entry, line: PlanLine | None, plan: Plan, views: Mapping[str, View], past: Past
+) -> Intent | str | None:
+    """What takes the place of an entry whose period was closed before it left; a sentence where a person must mend
+    that by hand; None where its days are open."""
+    if entry.state in IN_FLIGHT or (line.mode if line is not None else plan.mode) is Mode.OBSERVE:
+        return None
+    intent, view, billing = entry.intent, views.get(entry.intent.connection), _billing(entry, views)
+    if view is None or billing is None:
+        return None
+    agreement = next((one for one in billing.agreements if one.id == intent.posting.agreement_id), None)
+    if agreement is None:
+        return None
+    posting, why = postpone(intent, agreement, agreement.period or plan.moment.period, past, today=plan.moment.today)
+    if posting is not None and (reason := view.refusal(posting, billing, view.products or (), plan.moment)):
+        posting, why = None, f"{why}; that cannot be done: {reason}"
+    if posting is None:
+        return why or None
+    return replace(
+        intent, state=EntryState.HELD, decided_by="policy", posting=posting, wire=view.wire(posting), why=why,
+        retry_of="",
+    )  # fmt: skip
+
+
+def _billing(entry: Entry, views: Mapping[str, View]) -> Billing | None:
+    """What was read of the entry's customer where it is billed."""
+    view = views.get(entry.intent.connection)
+    return view.billings.get(entry.intent.posting.customer_id) if view is not None else None
+
+
+def _unread(entry: Entry, views: Mapping[str, View]) -> bool:
+    """Whether it could not be told if the entry's period is still open: it leaves when that is known."""
+    billing = _billing(entry, views)
+    return entry.intent.operation in DATED and billing is not None and billing.state is not State.KNOWN
 
 
 def _state(line: PlanLine, applying: bool) -> EntryState | None:

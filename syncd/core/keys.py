@@ -13,6 +13,9 @@ from decimal import Decimal
 from syncd.model import Operation
 from syncd.money import plain
 
+# How the identities of syncd's own actions begin: messages and tickets move no money.
+OWN = "own:"
+
 _SEPARATOR = "\x1f"  # cannot stand in a name, so no two lists of parts give one text
 
 
@@ -46,6 +49,26 @@ def added(connection: str, agreement_id: str, product_id: str, customer: str, ru
 def dated(connection: str, agreement_id: str, product_id: str, customer: str, rule: str, period: str) -> str:
     """Identity of syncd's own dated lines of one rule in one period: they sum to what was due."""
     return f"lines:{connection}:{agreement_id}:{product_id}:{short(customer, rule)}:{period}"
+
+
+def family(identity: str) -> str:
+    """What the dated lines of one rule have in common over all periods; "" for any other identity."""
+    return identity.rpartition(":")[0] if identity.startswith("lines:") else ""
+
+
+def message(channel: str) -> str:
+    """Identity of what a channel is to be told: one message is open at a time, a newer one takes its place."""
+    return f"{OWN}message:{channel}"
+
+
+def ticket(channel: str, condition: str) -> str:
+    """Identity of the ticket of one condition."""
+    return f"{OWN}ticket:{channel}:{short(condition, length=16)}"
+
+
+def channel_of(identity: str) -> str:
+    """The channel of an identity that `message` or `ticket` made."""
+    return ":".join(identity.removeprefix(OWN).split(":")[1:3])
 
 
 def key(installation: str, operation: Operation, identity: str, period: str, generation: int) -> str:

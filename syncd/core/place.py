@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from syncd.core import keys
+from syncd.core.closing import true_period
 from syncd.core.entries import Past
 from syncd.core.resolve import Resolution, Resolved, Target, View, find_target
 from syncd.core.rules import Customer, House, Rule, TrueUp
-from syncd.model import Billing, Moment, Product, State
+from syncd.model import BilledLine, Billing, Moment, Product, State
 from syncd.money import ZERO
 from syncd.periods import Period, month_of
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What every line is drawn from. `products`: rule name -> the products that its `bill` names."""
+    """What every line is drawn from. `products`: rule name -> the products that its `bill` names. `latest`: family of
+    syncd's own dated lines (their identity without the period) -> the latest period that anything was posted for."""
 
     house: House
     views: Mapping[str, View]
@@ -28,11 +31,13 @@ class Desk:
     counting: bool
     prefix: str
     products: Mapping[str, Sequence[Product]]
+    latest: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a customer is billed, as far as it could be found. `problem` and `reason` as in resolve.Target."""
+    """Where a customer is billed, as far as it could be found. `problem` and `reason` as in resolve.Target. `begins`:
+    the first day of a line of syncd's that does not bill yet."""
 
     state: State
     billed: Decimal | None = None
@@ -42,6 +47,7 @@ class Place:
     period: Period | None = None
     problem: str = ""
     reason: str = ""
+    begins: date | None = None
 
 
 def home(rule: Rule) -> str:
@@ -68,12 +74,28 @@ def locate(desk: Desk, customer: Customer, rule: Rule) -> Place:
         return Place(state, billing=billing, resolved=resolved, reason=why or f"{view.name} could not be read")
     target = find_target(rule.bill, billing, desk.products[rule.name], desk.prefix, desk.moment.today)
     period = _period(desk, target)
+    begins: date | None = None
+    if rule.true_up is TrueUp.LINE:
+        target = replace(target, own=tuple(_in_its_period(desk, customer, rule, one, period) for one in target.own))
+    elif rule.true_up is TrueUp.QUANTITY and not target.lines and len(target.scheduled) == 1:
+        # What syncd added and what has not begun yet is what will be billed: its quantity follows the count.
+        target = replace(target, lines=tuple(one for one in target.scheduled if one.marker.startswith(desk.prefix)))
+        begins = target.lines[0].starts if target.lines else None
     if target.problem in ("ambiguous product", "unknown product"):
         return Place(State.UNKNOWN, None, target, billing, resolved, period, target.problem, target.reason)
     billed = sum((line.quantity for line in target.lines), ZERO)
     if rule.true_up is TrueUp.LINE:
         billed += own_in(target, period)
-    return Place(State.KNOWN, billed, target, billing, resolved, period, target.problem, target.reason)
+    return Place(State.KNOWN, billed, target, billing, resolved, period, target.problem, target.reason, begins)
+
+
+def _in_its_period(desk: Desk, customer: Customer, rule: Rule, line: BilledLine, period: Period) -> BilledLine:
+    """A late line stands in the days of a later period; it is counted in the one that it was posted for."""
+    if line.starts is None:
+        return line
+    name = keys.dated(home(rule), line.agreement_id, line.product_id, customer.name, rule.name, "")
+    own = true_period(period, line.marker, line.starts, desk.past, name)
+    return line if own is None or line.starts in own else replace(line, starts=own.first, ends=own.last)
 
 
 def own_in(target: Target, period: Period) -> Decimal:

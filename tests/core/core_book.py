@@ -118,6 +118,7 @@ class Book:
             closed=_closed(closed) if closed else None,
             posted=_settled(last) if last else None,
             own_quantity=self._own(mine),
+            recent=tuple(_settled(one) for one in posted[-2:]),
         )
 
     def _own(self, mine: Iterable[Entry]) -> Decimal:
@@ -197,7 +198,7 @@ def step(base: World, book: Book, psa: Psa, now: datetime = NOW, *, send: bool =
     """One cycle: look, plan, write down, and post what may leave."""
     seen = base.but(billings=(psa.billing(),), past=book.past(base.past))
     plan = seen.plan(now)
-    writing = write_down(plan, book.open(), seen.views, applying=applying)
+    writing = write_down(plan, book.open(), seen.views, seen.past, applying=applying)
     book.write(writing)
     book.sightings = {one.id: one.sighting for one in plan.lines if one.sighting is not None}
     for entry in book.open(EntryState.PLANNED):

@@ -30,13 +30,13 @@ from syncd.core.rules import Mode
 from syncd.core.undo import retry, undo
 from syncd.model import Operation, State
 
-PRORATED = (agreement(invoiced_through=date(2026, 11, 30)),)
+PRORATED = (agreement(invoiced_through=date(2026, 11, 30), prorates=True),)
 NOTHING = Writing(supersede=(), hold=(), approve=(), intents=(), sendable=frozenset())
 FREE: dict[str, Any] = {name: units(10**6) for name in ("max_increase", "max_decrease", "max_step")}
 
 
 def write(found: World, *waiting: Entry, applying: bool = False) -> Writing:
-    return write_down(found.plan(), waiting, found.views, applying=applying)
+    return write_down(found.plan(), waiting, found.views, found.past, applying=applying)
 
 
 def only_sends(one: Entry) -> Writing:
@@ -255,7 +255,7 @@ def test_an_undo_waits_and_is_left_alone() -> None:
 
     for used in (27, 28, 25):
         seen = world(used, 27, safety=FREE, decrease="now").but(past=book.past())
-        made = write_down(seen.plan(), book.open(), seen.views)
+        made = write_down(seen.plan(), book.open(), seen.views, seen.past)
         assert made == NOTHING
     assert told(back.intent.before, back.intent.to, back.intent.operation) == (27, 25, Operation.SET_QUANTITY)
     assert len(psa.done) == 1
@@ -312,7 +312,7 @@ def test_an_old_periods_dated_line_keeps_its_period() -> None:
         old = entry(found, state)
         for now in (december, december.but(readings=world(25).readings)):
             seen = remembering(now, old)
-            made = write_down(seen.plan(when), [old], seen.views)
+            made = write_down(seen.plan(when), [old], seen.views, seen.past)
             assert (made.supersede, made.hold) == ((), ())
             assert (old.intent.key in made.sendable) is sent
             assert all(one.period == "2026-12" for one in made.intents)
@@ -327,7 +327,8 @@ def test_a_part_of_a_period_does_not_outlive_the_change_that_it_belongs_to() -> 
     december = december.but(billings=(billing(line(25), agreements=(agreement(period=DECEMBER),)),))
     seen = remembering(december, leader, follower)
 
-    made = write_down(seen.plan(datetime.fromisoformat("2026-12-05T16:00:00+00:00")), [leader, follower], seen.views)
+    when = datetime.fromisoformat("2026-12-05T16:00:00+00:00")
+    made = write_down(seen.plan(when), [leader, follower], seen.views, seen.past)
 
     assert [id_ for id_, _ in made.supersede] == ["e1", "e2"]
     assert [one.to for one in made.intents] == [28]
@@ -339,8 +340,8 @@ def test_what_is_written_is_the_same_whatever_the_order_of_entries() -> None:
     one, two = entry(old, EntryState.HELD), replace(entry(old, EntryState.HELD, which=1), id="e2")
     seen = remembering(found, one, two)
 
-    first = write_down(seen.plan(), [one, two], seen.views)
-    second = write_down(seen.plan(), [two, one], seen.views)
+    first = write_down(seen.plan(), [one, two], seen.views, seen.past)
+    second = write_down(seen.plan(), [two, one], seen.views, seen.past)
 
     assert sorted(first.supersede) == sorted(second.supersede)
     assert len(first.supersede) == 2

@@ -14,7 +14,7 @@ from syncd.model import Operation
 
 LATER = timedelta(hours=1)  # the list shows what was written
 IN_DECEMBER = datetime.fromisoformat("2026-12-05T16:00:00+00:00")
-WHOLE_MONTH = (agreement(invoiced_through=date(2026, 11, 30)),)
+WHOLE_MONTH = (agreement(invoiced_through=date(2026, 11, 30), prorates=True),)
 
 
 # What waits goes on waiting, and what was approved is posted, also over the end of a period.

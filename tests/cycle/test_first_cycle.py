@@ -19,7 +19,7 @@ from syncd.sandbox.kit import Effect
 PLAN_KEYS = ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "errors"]
 LINE_KEYS = (
     "id customer rule connection bought used billed invoiced states target difference amount currency findings "
-    "action reason"
+    "action reason guards"
 ).split()
 ENTRY_KEYS = (
     "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "
@@ -351,6 +351,7 @@ def test_unmapped_products_are_told_with_their_quantity(stage: Stage) -> None:
         "sku": STANDARD,
         "name": "Microsoft 365 Business Standard",
         "quantity": "8",
+        "customers": [CEDAR],
     }
 
 
@@ -364,7 +365,7 @@ def test_the_json_of_the_ledger_is_what_is_promised(raise_stage: Callable[..., S
             assert list(numbers(entry)) == [entry["attempts"]]
             assert NUMBER.fullmatch(entry["from"])
             assert NUMBER.fullmatch(entry["to"])
-            assert re.fullmatch(r"\d+\.\d\d", entry["amount"])
+            assert re.fullmatch(r"-?\d+\.\d\d", entry["amount"])
     posted = stage.entry("--state", "posted")
     assert posted["settled_at"] is not None
     held = stage.entry("--state", "held")
