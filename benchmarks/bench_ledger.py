@@ -5,11 +5,15 @@
 "alone" is one posting after another, three commits each. "in a cycle" writes 200 intents down in one commit, as a
 cycle does, and then claims and settles each. The last row is the second on a ledger that already holds 20,000 entries.
 All commits are `synchronous=FULL` on the disk that this folder lies on; `fsync` is what that disk takes for one, bare.
+
+Where PostgreSQL is installed, the same follows on a private cluster (`synchronous_commit = on`, `fsync = on`, on
+loopback, on the disk of the temporary folder): a server elsewhere adds its network, some ten round trips a posting.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +21,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from measure import RESULTS, keep, median, print_table
 
@@ -25,6 +30,9 @@ from syncd.core.entries import EntryState, Intent
 from syncd.ledger import Ledger
 from syncd.logs import configure
 from syncd.model import Operation, Posting, Wire
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ledger"))
+from postgres_kit import cluster, programs  # the tests' own private server
 
 ENTRIES = 200
 RUNS = 5
@@ -38,30 +46,40 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RESULTS) as scratch:
         fsync = _fsync(Path(scratch))
-        with Ledger.open("sqlite:///bench.db", real_now, folder=Path(scratch)) as ledger:
-            ledger.claim("bench")
-            cycle = ledger.begin_cycle("post", real_now())
-            numbers = count()
-            alone = [_alone(ledger, cycle, numbers) for _ in range(RUNS)]
-            together = [_together(ledger, cycle, numbers) for _ in range(RUNS)]
-            for _ in range(HISTORY // AT_ONCE):
-                ledger.write(cycle, (), [_intent(next(numbers)) for _ in range(AT_ONCE)])
-            later = [_together(ledger, cycle, numbers) for _ in range(RUNS)]
-            size = (Path(scratch) / "bench.db").stat().st_size / 2**20
-    rows = [("alone", 3.0, alone), ("in a cycle", 2.0, together), (f"in a cycle, {HISTORY:,} entries", 2.0, later)]
-    found = [
-        {"name": name, "postings_per_second": round(ENTRIES / median(took), 1),
-         "ms_each": round(median(took) / ENTRIES * 1000, 2),
-         "commits_each": commits}
-        for name, commits, took in rows
-    ]  # fmt: skip
+        found = _measure("SQLite", "sqlite:///bench.db", Path(scratch))
+        size = (Path(scratch) / "bench.db").stat().st_size / 2**20
+        if programs() is not None:
+            with cluster() as server:
+                found += _measure("PostgreSQL", server.fresh(), Path(scratch))
     print_table(
         ("", "postings in a second", "each", "commits each"),
         [(one["name"], one["postings_per_second"], f"{one['ms_each']} ms", one["commits_each"]) for one in found],
     )
-    print(f"one bare fsync of this disk: {fsync * 1000:.2f} ms; the ledger at the end: {size:.0f} MiB\n")
+    print(f"one bare fsync of this disk: {fsync * 1000:.2f} ms; the file at the end: {size:.0f} MiB\n")
     kept = keep("ledger", {"fsync_ms": round(fsync * 1000, 3), "rows": found})
     print(f"kept in {kept}")
+
+
+def _measure(kind: str, url: str, folder: Path) -> list[dict[str, Any]]:
+    with Ledger.open(url, real_now, folder=folder) as ledger:
+        ledger.claim("bench")
+        cycle = ledger.begin_cycle("post", real_now())
+        numbers = count()
+        alone = [_alone(ledger, cycle, numbers) for _ in range(RUNS)]
+        together = [_together(ledger, cycle, numbers) for _ in range(RUNS)]
+        for _ in range(HISTORY // AT_ONCE):
+            ledger.write(cycle, (), [_intent(next(numbers)) for _ in range(AT_ONCE)])
+        later = [_together(ledger, cycle, numbers) for _ in range(RUNS)]
+    rows = [("alone", 3.0, alone), ("in a cycle", 2.0, together), (f"in a cycle, {HISTORY:,} entries", 2.0, later)]
+    return [
+        {
+            "name": f"{kind}, {name}",
+            "postings_per_second": round(ENTRIES / median(took), 1),
+            "ms_each": round(median(took) / ENTRIES * 1000, 2),
+            "commits_each": commits,
+        }
+        for name, commits, took in rows
+    ]
 
 
 def _alone(ledger: Ledger, cycle: str, numbers: Iterator[int]) -> float:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd.cli.common import config_path, console, open_ledger, options, print_json
+from syncd.cli.common import config_path, console, open_ledger, options, print_json, progress
 from syncd.cli.main import app, ledger_app
+from syncd.clock import Clock, make_clock
 from syncd.errors import Fault, LedgerBroken, UserFault
 
+if TYPE_CHECKING:
+    from syncd.config import Config
+
 Context = typer.Context
+_RESTORED = (
+    "the ledger was restored or went back, and may have forgotten what was posted since; every change waits for a "
+    "person until one cycle has read everything."
+)
 
 
 @ledger_app.callback(epilog="Examples: syncd ledger --customer Contoso --period 2026-11 | syncd ledger show ID")
@@ -58,12 +66,42 @@ def verify(context: Context) -> int:
     with open_ledger(context, check=False) as (record, _, _):
         problems = record.verify()
         count, head = record.head()
+        warnings = [_RESTORED] if record.restored else []
     if options(context).json:
-        print_json({"ok": not problems, "events": count, "head": head, "problems": problems})
+        print_json({"ok": not problems, "events": count, "head": head, "problems": problems, "warnings": warnings})
         return LedgerBroken.exit_status if problems else 0
+    for warning in warnings:
+        typer.echo(f"syncd: warning: {warning}", err=True)
     if problems:
         raise LedgerBroken("the record is broken:\n" + "\n".join(problems))
     typer.echo(f"{count} events, unbroken; head {head}")
+    return 0
+
+
+@ledger_app.command("export", epilog="Example: syncd ledger export syncd-2026-11-20.ledger.gz")
+def export(context: Context, file: Path) -> int:
+    """Writes the whole ledger into one file that any database's `import` reads: the way to move."""
+    from syncd.ledger import export as write
+
+    config, clock = _settings(context)
+    with progress(context, "Exporting") as tell:
+        count, head = write(config.database, file, folder=config.folder, clock=clock, progress=tell)
+    typer.echo(f"{count} events are in {file}, proven; head {head}")
+    return 0
+
+
+@ledger_app.command("import", epilog="Example: stop the daemon, name the new database, syncd ledger import FILE")
+def import_file(context: Context, file: Path) -> int:
+    """Makes an exported ledger the ledger of the database that config.toml names, which must be new or empty."""
+    from syncd.ledger import import_
+
+    config, clock = _settings(context)
+    with progress(context, "Importing") as tell:
+        count, head = import_(file, config.database, folder=config.folder, clock=clock, progress=tell)
+    typer.echo(
+        f"{count} events are in the ledger, proven; head {head}\n"
+        "Until one cycle has read everything, every change waits for a person."
+    )
     return 0
 
 
@@ -91,10 +129,11 @@ def explain(
 @app.command(epilog="Example: syncd backup /backups/syncd-2026-11-20.db")
 def backup(context: Context, file: Path) -> int:
     """Copies the ledger, consistently, while the daemon runs; never over an existing file."""
-    from syncd.ledger.backup import backup as copy
+    from syncd.ledger import backup as copy
 
-    with open_ledger(context) as (_, config, _):
-        copy(config.database, file, folder=config.folder)
+    config, _ = _settings(context)
+    with progress(context, "Copying") as tell:
+        copy(config.database, file, folder=config.folder, progress=tell)
     typer.echo(f"The ledger is in {file}; its chain was verified there.")
     return 0
 
@@ -102,18 +141,28 @@ def backup(context: Context, file: Path) -> int:
 @app.command(epilog="Example: stop the daemon; syncd restore /backups/syncd-2026-11-20.db")
 def restore(context: Context, file: Path) -> int:
     """Puts a backup in place of the ledger; refuses to lose newer entries."""
+    from syncd.ledger import restore as put_back
+
+    config, clock = _settings(context)
+    with progress(context, "Restoring") as tell:
+        put_back(file, config.database, folder=config.folder, clock=clock, progress=tell)
+    typer.echo(
+        "Restored. Run `syncd ledger verify`, then `syncd plan`. "
+        "Until one cycle has read everything, every change waits for a person."
+    )
+    return 0
+
+
+def _settings(context: Context) -> tuple[Config, Clock]:
+    """Which ledger, without opening it."""
     import os
 
     from syncd.config import load_config
     from syncd.connect.registry import Kinds
-    from syncd.ledger.backup import restore as put_back
     from syncd.logs import configure
 
     configure(debug=options(context).debug, quiet=True)
-    config = load_config(config_path(context), Kinds(), os.environ, secrets=False)
-    put_back(file, config.database, folder=config.folder)
-    typer.echo("Restored. Run `syncd ledger verify`, then `syncd plan`, before the daemon posts again.")
-    return 0
+    return load_config(config_path(context), Kinds(), os.environ, secrets=False), make_clock()
 
 
 def _explain_entry(context: Context, id_: str) -> int:

@@ -28,14 +28,16 @@ from syncd.config.schema import (
     SafetyTable,
     SyncdTable,
     WebTable,
+    check_database,
     host_and_port,
 )
 from syncd.config.types import Config, ConnectionConfig, EvidenceConfig, Link, WebConfig
 from syncd.config.values import NOT_AVAILABLE, key_text
 from syncd.connect.contract import Connector
-from syncd.connect.settings import ConnectionSettings, Secret
+from syncd.connect.settings import Secret
 from syncd.core.rules import House, Mode, Safety
 from syncd.errors import Fault
+from syncd.model import Operation
 
 M = TypeVar("M", bound=BaseModel)
 # The table of INTERFACE 2, in its order: kinds that are promised, and told from kinds that are misspelt.
@@ -44,6 +46,7 @@ PROMISED_KINDS = tuple(
     "http_json csv".split()
 )
 EVERY = timedelta(hours=1)
+TICKETS = frozenset({Operation.OPEN_TICKET, Operation.NOTE_TICKET, Operation.CLOSE_TICKET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,20 @@ def draft_config(
     connections, links = _connections(raw, kinds, shown, faults)
     safety = _table(SafetyTable, raw, shown, faults)
     evidence = _table(EvidenceTable, raw, shown, faults)
-    _alerts(raw, shown, faults)
+    alerts = _alerts(raw, links, shown, faults)
     web = _table(WebTable, raw, shown, faults)
     ceiling = _ceiling(environ, faults)
     warnings: list[str] = []
     for connection in connections.values():
         place = f"{shown} › [connections.{key_text(connection.name)}]"
         _judge_secrets(connection.settings, place, path.parent, environ, faults if secrets else None, warnings)
+    for number, alert in enumerate(alerts, 1):
+        place = alert_place(shown, number)
+        _judge_secrets(alert, place, path.parent, environ, faults if secrets else None, warnings)
+    if house:
+        # Every command needs the ledger, so its reference is always looked up.
+        _judge_secrets(house, f"{shown} › [syncd]", path.parent, environ, faults, warnings)
+    database = _database(house, f"{shown} › [syncd] › database", path.parent, faults) if house else ""
     known, lost = (house, frozenset[str]()) if house else salvage(SyncdTable, raw.get("syncd"), {})
     folder = path.parent / known.mappings if known and "mappings" not in lost else None
     if folder is not None and folder.is_dir() and not any(folder.glob("*.toml")):
@@ -100,13 +110,13 @@ def draft_config(
         ),
         every=house.every or EVERY,
         cron=house.cron or "",
-        database=_absolute(house.database, path.parent),
+        database=database,
         concurrency=house.concurrency,
         connections=connections,
         mappings_folder=folder,
         evidence=EvidenceConfig(evidence.subjects, evidence.keep),
-        alerts=(),
-        web=WebConfig(web.listen, *host_and_port(web.listen)),
+        alerts=alerts,
+        web=WebConfig(web.listen, *host_and_port(web.listen), linked="listen" in web.model_fields_set),
         warnings=tuple(warnings),
     )
     return Draft(config, links, folder), []
@@ -194,17 +204,40 @@ def _connector(
     return None
 
 
-def _alerts(raw: Mapping[str, Any], shown: str, faults: list[Fault]) -> None:
-    if "alerts" not in raw:
-        return
-    place = f"{shown} › [[alerts]]"
-    tables = raw["alerts"]
-    if isinstance(tables, list):
-        for position, table in enumerate(tables, 1):
-            faults += shape(AlertTable, table, place if len(tables) == 1 else f"{place} {position}")[1]
-    else:
+def alert_place(shown: str, number: int) -> str:
+    """How messages name one `[[alerts]]` table, counted from 1."""
+    return f"{shown} › [[alerts]] {number}"
+
+
+def _alerts(
+    raw: Mapping[str, Any], links: Mapping[str, Link], shown: str, faults: list[Fault]
+) -> tuple[AlertTable, ...]:
+    """The channels, each judged by itself and against the connection that its tickets are in."""
+    tables = raw.get("alerts", [])
+    if not isinstance(tables, list):
         faults.append(Fault(f"{shown} › [alerts]", "must be a list of tables.", "Write [[alerts]]."))
-    faults.append(Fault(place, NOT_AVAILABLE, "Take it out."))
+        return ()
+    channels = []
+    for number, table in enumerate(tables, 1):
+        place = alert_place(shown, number)
+        channel, found = shape(AlertTable, table, place)
+        faults += found
+        if channel is not None:
+            channels.append(channel)
+            faults += _ticket_faults(channel, links, f"{place} › ticket.in")
+    return tuple(channels)
+
+
+def _ticket_faults(alert: AlertTable, links: Mapping[str, Link], place: str) -> Iterator[Fault]:
+    if alert.ticket is None:
+        return
+    name = alert.ticket.connection
+    able = [known for known, link in links.items() if link.abilities and link.abilities.operations.keys() >= TICKETS]
+    known = f"These can: {', '.join(sorted(able))}." if able else ""
+    if name not in links:
+        yield Fault(place, f'there is no connection "{name}".', did_you_mean(name, links) or known)
+    elif links[name].abilities is not None and name not in able:
+        yield Fault(place, f'connection "{name}" ({links[name].kind}) opens no tickets.', known)
 
 
 def _ceiling(environ: Mapping[str, str], faults: list[Fault]) -> Mode:
@@ -218,13 +251,23 @@ def _ceiling(environ: Mapping[str, str], faults: list[Fault]) -> Mode:
     return Mode(text)
 
 
-def _absolute(database: str, folder: Path) -> str:
-    """`sqlite:///` and an absolute path; a relative one is relative to the file."""
-    return f"sqlite:///{folder / database.removeprefix('sqlite:///')}"
+def _database(house: SyncdTable, place: str, folder: Path, faults: list[Fault]) -> str:
+    """The ledger's URL: `sqlite:///` and an absolute path (a relative one is relative to the file), or PostgreSQL's.
+    "" where it stands elsewhere and cannot be read, which is told already, or is none."""
+    url = house.database
+    if isinstance(url, Secret):
+        if url.problem(folder):
+            return ""
+        try:
+            url = check_database(url.reveal(folder))
+        except ValueError as error:
+            faults.append(Fault(place, f"what it refers to {error}."))
+            return ""
+    return f"sqlite:///{folder / url.removeprefix('sqlite:///')}" if url.startswith("sqlite:///") else url
 
 
 def _judge_secrets(
-    settings: ConnectionSettings,
+    settings: BaseModel,
     place: str,
     folder: Path,
     environ: Mapping[str, str],

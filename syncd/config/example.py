@@ -127,7 +127,7 @@ def _shared_keys(settings: type[BaseModel]) -> frozenset[str]:
 
 
 def live_settings(connector: Connector, name: str) -> dict[str, str]:
-    """Key -> value as TOML: what the kind requires, and the optional secret that it cannot do without."""
+    """Key -> value as TOML: what the kind requires, and the optional key, a secret first, that it cannot do without."""
     live: dict[str, str] = {"kind": toml_text(connector.kind)}
     references: dict[str, str] = {}
     for key, field in connector.settings.model_fields.items():
@@ -135,8 +135,9 @@ def live_settings(connector: Connector, name: str) -> dict[str, str]:
             references[key] = f"{{ env = {toml_text(f'{name}_{key}'.upper())} }}"
         if field.is_required() and key != "kind":
             live[key] = references.get(key) or _shown(key, field)
-    for key in ("", *(key for key in references if key not in live)):
-        attempt = {**live, **({key: references[key]} if key else {})}
+    examples = {key: _shown(key, field) for key, field in connector.settings.model_fields.items() if field.examples}
+    for key in ("", *(key for key in {**references, **examples} if key not in live)):
+        attempt = {**live, **({key: references.get(key) or examples[key]} if key else {})}
         if _valid(connector.settings, attempt):
             return attempt
     return live

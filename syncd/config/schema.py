@@ -11,14 +11,15 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from syncd.config.cron import check_cron
 from syncd.config.faults import did_you_mean
-from syncd.config.values import NOT_YET, Percent, Quantity, Share, Table, Text, Texts
-from syncd.connect.settings import Duration, SecretRef, is_loopback
+from syncd.config.values import Percent, Quantity, Share, Table, Text, Texts
+from syncd.connect.settings import Duration, Secret, SecretRef, is_loopback
 
 ModeName = Literal["observe", "propose", "post"]
 ALERT_REASONS = ("drift", "held", "failed", "source", "threshold", "unmapped", "renewal")
@@ -42,13 +43,31 @@ def _currency(value: str) -> str:
     return value.upper()
 
 
-def _database(value: str) -> str:
+def check_database(value: str) -> str:
+    """A ledger's URL. Raises ValueError, which never shows it."""
     scheme, separator, rest = value.partition("://")
-    if separator and scheme.partition("+")[0] in ("postgresql", "postgres"):
-        raise ValueError('a PostgreSQL ledger is not available yet in this version; use "sqlite:///state/syncd.db"')
+    if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        if not urlsplit(value).path.strip("/"):
+            raise ValueError('must name a database, like "postgresql+psycopg://user@host/name"')
+        return value
     if scheme != "sqlite" or not rest.startswith("/") or rest.strip("/") in ("", ":memory:") or "?" in rest:
         raise ValueError('must name a file, like "sqlite:///state/syncd.db"')
     return value
+
+
+def _database_or_secret(value: Any) -> Any:
+    """A URL of PostgreSQL may hold a password, so it may stand elsewhere, as any secret may."""
+    if isinstance(value, dict):
+        if (
+            len(value) != 1
+            or not value.keys() <= {"env", "file"}
+            or not all(isinstance(x, str) for x in value.values())
+        ):
+            raise ValueError('must be a URL, or { env = "NAME" } or { file = "/path" } where one stands')
+        return Secret(**value)
+    if isinstance(value, str) and "://" in value and urlsplit(value).password:
+        return Secret(literal=check_database(value))
+    return check_database(value) if isinstance(value, str) else value
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
@@ -84,7 +103,7 @@ def _reasons(value: tuple[str, ...]) -> tuple[str, ...]:
 
 Zone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
-Database = Annotated[str, AfterValidator(_database)]
+Database = Annotated[str | Secret, BeforeValidator(_database_or_secret)]
 Listen = Annotated[str, AfterValidator(_listen)]
 Interval = Annotated[Duration, AfterValidator(_positive)]
 Cron = Annotated[str, AfterValidator(check_cron)]
@@ -116,7 +135,8 @@ class SyncdTable(Table):
     mappings: Text = Field("mappings", description="Folder of the mapping files (*.toml).", examples=["mappings"])
     database: Database = Field(
         "sqlite:///state/syncd.db",
-        description="The ledger. A path after three slashes is relative to this file, after four it is absolute.",
+        description="The ledger. A path after three slashes is relative to this file, after four it is absolute. Or "
+        "postgresql+psycopg://user:password@host/name, best as { env = } or { file = }.",
         examples=["sqlite:///state/syncd.db"],
     )
     concurrency: int = Field(
@@ -187,23 +207,30 @@ class TicketTable(Table):
 
     connection: Text = Field(alias="in", description="The connection whose tickets are used.", examples=["cw"])
     board: Text = Field(description="The service board.", examples=["Billing"])
-    company: Text | None = Field(None, description="The company that the ticket is for.", examples=["ACME MSP"])
+    company: Text = Field(
+        description="The company that the ticket stands under, your own: id, else identifier, else exact name.",
+        examples=["ACME MSP"],
+    )
 
 
 class AlertTable(Table):
-    """`[[alerts]]`"""
+    """`[[alerts]]`: one channel."""
 
     to: SecretRef | None = Field(
-        None, description="An Apprise URL: Slack, Teams, e-mail, PagerDuty, ntfy…", examples=[{"env": "ALERT_URL"}]
+        None,
+        description="An Apprise URL: Slack, Teams, e-mail, PagerDuty, ntfy, a JSON webhook…",
+        examples=[{"env": "ALERT_URL"}],
     )
     ticket: TicketTable | None = Field(
         None,
-        description="Instead of to: one ticket per episode, closed when it is over.",
+        description="Instead of to: one ticket per episode, closed when it is over; none is written in observe.",
         examples=[{"in": "cw", "board": "Billing", "company": "ACME MSP"}],
     )
     on: Reasons = Field(ALERT_REASONS, description="What is worth a message.", examples=[list(ALERT_REASONS)])
     repeat: Interval = Field(
-        timedelta(hours=24), description="The same unresolved thing is not repeated before this.", examples=["24h"]
+        timedelta(hours=24),
+        description="The same unresolved thing is not repeated before this; its end is said once.",
+        examples=["24h"],
     )
     digest: Literal["daily"] | None = Field(
         None, description="One message a day instead of one per cycle.", examples=["daily"]
@@ -234,7 +261,9 @@ class ConfigFile(Table):
     )
     safety: SafetyTable = Field(description="What may be posted without a person.", examples=[{}])
     evidence: EvidenceTable = Field(description="What is kept to prove a number.", examples=[{}])
-    alerts: Annotated[list[AlertTable], NOT_YET] = Field(description="Who is told what.", examples=[[]])
+    alerts: list[AlertTable] = Field(
+        description="Who is told what: each [[alerts]] is a channel of its own.", examples=[[]]
+    )
     web: WebTable = Field(description="The daemon's own pages.", examples=[{}])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -33,11 +33,12 @@ class EvidenceConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """`[web]`; `host` and `port` are the two parts of `listen`."""
+    """`[web]`; `host` and `port` are the two parts of `listen`. `linked`: the admin wrote it, so messages name it."""
 
     listen: str
     host: str
     port: int
+    linked: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Config:
     """A whole and valid config.toml.
 
     `path` and `folder` are absolute. `cron` is "" where `every` counts; its weekdays are names, its fields are in the
-    zone of `house`. `database` is a URL with an absolute path. `warnings` are sentences with their place.
+    zone of `house`. `database` is a URL with an absolute path; it may
+    hold a password. `warnings` are sentences with their place.
     """
 
     path: Path
@@ -53,7 +55,7 @@ class Config:
     house: House
     every: timedelta
     cron: str
-    database: str
+    database: str = field(repr=False)
     concurrency: int
     connections: Mapping[str, ConnectionConfig]
     mappings_folder: Path

@@ -1,4 +1,5 @@
-"""Opens the connections of one cycle: their budget, their way out, the waits that a vendor imposed before."""
+"""Opens the connections of one cycle: their budget, their way out, the waits that a vendor imposed before, and where
+tokens that rotate are kept."""
 
 from __future__ import annotations
 
@@ -6,20 +7,23 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from syncd.clock import Clock
 from syncd.config import Config, ConnectionConfig
 from syncd.connect.contract import Abilities, Connection, Connector, Context
 from syncd.connect.settings import HttpSettings
+from syncd.core.keys import mark_prefix
 from syncd.core.rules import Mappings
+from syncd.ledger import Ledger, LedgerVault
 from syncd.model import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from syncd.connect.http import Http
+    from syncd.connect.limits import Gate
 
 # A vendor's wait that is longer than this, or than a cycle, defers the connection instead of sleeping.
 LONGEST_SLEEP = timedelta(minutes=10)
@@ -27,13 +31,18 @@ LONGEST_SLEEP = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One connection, open for one cycle. `requests` tells how many HTTP requests it made so far."""
+    """One connection, open for one cycle. `requests` tells how many HTTP requests it made so far.
+
+    `hasten` is called when postings begin: from then on a vendor's wait longer than the connection's timeout is left to
+    a later cycle instead of being slept through.
+    """
 
     name: str
     connector: Connector
     connection: Connection
     threads: int
     requests: Callable[[], int]
+    hasten: Callable[[], None] = lambda: None
 
     @property
     def abilities(self) -> Abilities:
@@ -57,17 +66,20 @@ def open_connections(
     config: Config,
     kinds: Mapping[str, Connector],
     clock: Clock,
+    ledger: Ledger,
     *,
-    own_marker: str,
+    remember: bool = False,
     stop: threading.Event | None = None,
-    waits: Callable[[str], Mapping[str, datetime]] = lambda name: {},
-    remember: Callable[[str, str, datetime], None] | None = None,
 ) -> Iterator[dict[str, Opened]]:
-    """All configured connections, closed at the end. No I/O happens here."""
+    """All configured connections, closed at the end. No request is made here.
+
+    The ledger says how this installation marks records and what waits a vendor imposed, and keeps tokens that rotate,
+    whoever signs in. `remember`: a cycle also notes new waits there.
+    """
     opened: dict[str, Opened] = {}
     try:
         for name, connection in config.connections.items():
-            opened[name] = _open(connection, config, kinds, clock, own_marker, stop, waits(name), remember)
+            opened[name] = _open(connection, config, kinds, clock, ledger, remember, stop)
         yield opened
     finally:
         for one in opened.values():
@@ -79,10 +91,9 @@ def _open(
     config: Config,
     kinds: Mapping[str, Connector],
     clock: Clock,
-    own_marker: str,
+    ledger: Ledger,
+    remember: bool,
     stop: threading.Event | None,
-    waits: Mapping[str, datetime],
-    remember: Callable[[str, str, datetime], None] | None,
 ) -> Opened:
     from syncd.connect.limits import Gate
 
@@ -98,21 +109,37 @@ def _open(
             patience=min(config.every, LONGEST_SLEEP),
             now=clock,
             stop=stop,
-            remember=(lambda scope, until: remember(connection.name, scope, until)) if remember else None,
-            waits=dict(waits),
+            remember=(lambda scope, until: ledger.remember_wait(connection.name, scope, until)) if remember else None,
+            waits=ledger.waits(connection.name),
         )
         make = _way_out(settings, gate)
     else:
         make = _no_way_out(connection.name)
     connector = kinds[connection.kind]
-    context = Context(connection.name, make, clock, config.house.zone, config.folder, own_marker)
+    context = Context(
+        connection.name,
+        make,
+        clock,
+        config.house.zone,
+        config.folder,
+        mark_prefix(ledger.installation),
+        LedgerVault(ledger, connection.name),
+    )
     return Opened(
         connection.name,
         connector,
         connector.open(settings, context),
         threads,
         (lambda: gate.requests) if gate is not None else (lambda: 0),
+        _hasten(settings, gate),
     )
+
+
+def _hasten(settings: object, gate: Gate | None) -> Callable[[], None]:
+    if gate is None or not isinstance(settings, HttpSettings):
+        return lambda: None
+    seconds = settings.timeout.total_seconds()
+    return lambda: gate.hasten(seconds)
 
 
 def _way_out(settings: HttpSettings, gate: Any) -> Callable[..., Http]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from syncd.ledger.backup import backup, restore
 from syncd.ledger.lookup import Event
+from syncd.ledger.moving import export, import_
 from syncd.ledger.store import Ledger
+from syncd.ledger.vault import LedgerVault
 
-__all__ = ["Event", "Ledger", "backup", "restore"]
+__all__ = ["Event", "Ledger", "LedgerVault", "backup", "export", "import_", "restore"]

@@ -13,13 +13,14 @@ import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 from sqlalchemy import func, select, update
 
 from syncd.clock import Clock, real_now
 from syncd.errors import Fault, LedgerBroken, LedgerBusy, UserFault
-from syncd.ledger import engine, files, verify
+from syncd.ledger import engine, files, moving, sqlite, verify
 from syncd.ledger.lock import WriterLock
 from syncd.ledger.tables import entry, event, meta
 
@@ -30,12 +31,17 @@ _MOVE_AWAY = "Move it away first, with its -wal and -shm, and keep it."
 _PATIENCE = 10.0
 
 
-def backup(source: str | Path, target: Path, *, folder: Path = Path()) -> tuple[int, str]:
+def backup(
+    source: str | Path, target: Path, *, folder: Path = Path(), progress: moving.Progress = moving.silent
+) -> tuple[int, str]:
     """Copies the ledger (its URL, relative to `folder`, or its path) to `target`; returns the copy's head.
 
-    Consistent while the daemon writes. Raises UserFault where `target` exists or there is no ledger, LedgerBroken
-    where the copy does not verify, SyncdError where the disk refuses.
+    A file becomes a file of the same kind, a database in PostgreSQL one that `moving` describes. Consistent while the
+    daemon writes. Raises UserFault where `target` exists or there is no ledger, LedgerBroken where the copy does not
+    verify, SyncdError where the disk refuses.
     """
+    if isinstance(source, str) and engine.backend(source) == "postgresql":
+        return moving.export(source, target, folder=folder, progress=progress)
     path = files.locate(source, folder) if isinstance(source, str) else source.absolute()
     if os.path.lexists(target):
         raise UserFault(Fault(str(target), "exists already.", "Name a file that does not."))
@@ -52,17 +58,23 @@ def backup(source: str | Path, target: Path, *, folder: Path = Path()) -> tuple[
     return head
 
 
-def restore(source: Path, url: str, *, folder: Path, clock: Clock = real_now) -> tuple[int, str]:
+def restore(
+    source: Path, url: str, *, folder: Path, clock: Clock = real_now, progress: moving.Progress = moving.silent
+) -> tuple[int, str]:
     """Makes a backup the ledger again; returns its head.
 
     The present ledger, if there is one, is replaced in one transaction of its own, so a crash leaves either. Raises
     UserFault where `source` is not a ledger or newer than this program, or where the present ledger knows more or
     other things; LedgerBroken where `source` is damaged; LedgerBusy where a daemon runs.
     """
-    path = files.locate(url, folder)
-    files.refuse_network(path)
     if not source.is_file():
         raise UserFault(Fault(str(source), "is not there.", "Name a file that `syncd backup` made."))
+    if moving.is_export(source):
+        return moving.import_(source, url, folder=folder, clock=clock, progress=progress)
+    if engine.backend(url) == "postgresql":
+        return _carry_over(source, url, folder=folder, clock=clock, progress=progress)
+    path = files.locate(url, folder)
+    files.refuse_network(path)
     files.make_folder(path)
     writer = WriterLock(files.side(path, ".lock"), "restore", clock(), timedelta())
     try:
@@ -86,16 +98,30 @@ def restore(source: Path, url: str, *, folder: Path, clock: Clock = real_now) ->
     return head
 
 
+def _carry_over(source: Path, url: str, *, folder: Path, clock: Clock, progress: moving.Progress) -> tuple[int, str]:
+    """A copy that was made of a file becomes a ledger in PostgreSQL."""
+    with TemporaryDirectory(prefix="syncd-restore-") as scratch:
+        _prove(source.absolute(), source)
+        plain = Path(scratch) / "ledger.gz"
+        opened = sqlite.connect(source.absolute(), write=False)
+        try:
+            with sqlite.worded(source), engine.reading(opened) as connection:
+                moving.write_out(connection, sqlite.damage, str(source), plain, clock=clock, progress=progress)
+        finally:
+            opened.dispose()
+        return moving.import_(plain, url, folder=folder, clock=clock, progress=progress)
+
+
 def _copy(path: Path, beside: Path) -> Path:
     """A compact copy as of one moment, in one private file beside `beside`."""
     made = files.side(beside, f".part-{os.getpid()}-{secrets.token_hex(4)}")
     files.make_private(made)
     try:
         with (
-            engine.worded(path, "no copy was made"),
+            sqlite.worded(path, "no copy was made"),
             closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as opened,
         ):
-            opened.execute(f"PRAGMA busy_timeout = {engine.BUSY_MILLISECONDS}")
+            opened.execute(f"PRAGMA busy_timeout = {sqlite.BUSY_MILLISECONDS}")
             opened.execute("VACUUM INTO ?", (str(made),))
     except BaseException:
         files.forget(made)
@@ -105,13 +131,13 @@ def _copy(path: Path, beside: Path) -> Path:
 
 def _prove(copy: Path, path: Path) -> tuple[int, str]:
     """The head of a copy that is a sound ledger of a schema that this program knows. Errors name `path`."""
-    opened = engine.connect(copy)
+    opened = sqlite.connect(copy)
     try:
-        with engine.worded(path):
-            engine.check_kind(opened, path)
+        with sqlite.worded(path):
+            sqlite.check_kind(opened, path)
             with engine.reading(opened) as connection:
-                engine.check_schema(connection, path)
-                found = list(verify.problems(connection))
+                engine.check_schema(connection, str(path))
+                found = list(verify.problems(connection, sqlite.damage))
                 if found:
                     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
                     raise LedgerBroken(f"the ledger in {path} is damaged: {found[0]}{more} It was not used.")
@@ -123,11 +149,11 @@ def _prove(copy: Path, path: Path) -> tuple[int, str]:
 
 def _refuse_loss(path: Path, copy: Path, head: tuple[int, str]) -> int:
     """The present ledger's epoch. Raises UserFault where it holds anything that the backup does not."""
-    opened = engine.connect(path)
+    opened = sqlite.connect(path)
     try:
-        with engine.worded(path, "nothing was restored"):
-            engine.check_kind(opened, path)
-            engine.check_sound(opened, path)
+        with sqlite.worded(path, "nothing was restored"):
+            sqlite.check_kind(opened, path)
+            sqlite.check_sound(opened, path)
             with engine.reading(opened) as connection:
                 told = connection.execute(select(meta)).one()
                 same = connection.execute(select(event.c.hash).where(event.c.seq == head[0])).scalar_one_or_none()
@@ -153,7 +179,7 @@ def _refuse_loss(path: Path, copy: Path, head: tuple[int, str]) -> int:
 
 def _holds(copy: Path, installation: str, events: int, head: str) -> bool:
     """The copy is of this installation, and went through this head."""
-    opened = engine.connect(copy)
+    opened = sqlite.connect(copy)
     try:
         with engine.reading(opened) as connection:
             if connection.execute(select(meta.c.installation)).scalar_one() != installation:
@@ -166,9 +192,9 @@ def _holds(copy: Path, installation: str, events: int, head: str) -> bool:
 
 def _mark(copy: Path, epoch: int) -> None:
     """Says in the copy that it was restored, and fences whoever wrote to the ledger before."""
-    opened = engine.connect(copy)
+    opened = sqlite.connect(copy)
     try:
-        with engine.worded(copy), engine.writing(opened) as connection:
+        with sqlite.worded(copy), engine.writing(opened) as connection:
             here = connection.execute(select(meta.c.epoch)).scalar_one()
             connection.execute(update(meta).values(restored=meta.c.events, epoch=max(here, epoch) + 1))
     finally:
@@ -188,15 +214,15 @@ def _overwrite(path: Path, copy: Path) -> None:
             raise LedgerBusy(f"the ledger {path} is in use by another process: nothing was restored.")
 
     with (
-        engine.worded(path, "nothing was restored"),
+        sqlite.worded(path, "nothing was restored"),
         closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as taken,
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as present,
     ):
         present.execute("PRAGMA synchronous = FULL")
         taken.backup(present, pages=-1, progress=patiently, sleep=0.1)
-    check = engine.connect(path)
+    check = sqlite.connect(path)
     try:
-        with engine.worded(path):
-            engine.check_sound(check, path)
+        with sqlite.worded(path):
+            sqlite.check_sound(check, path)
     finally:
         check.dispose()

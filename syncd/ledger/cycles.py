@@ -7,11 +7,11 @@ writes its own row and nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, insert, select, update
 
 from syncd.core.entries import KnownCustomer, Observation, Sighting
 from syncd.errors import LedgerBroken, SyncdError
@@ -21,6 +21,8 @@ from syncd.ledger.lookup import chunks
 from syncd.model import State
 
 Row = dict[str, Any]
+# What a cycle's summary may say under "clock".
+TRUSTED, UNMARKED = "trusted", "unmarked"
 
 
 class _Line(msgspec.Struct):
@@ -90,6 +92,38 @@ def show(connection: Connection, cycle_id: str | None) -> dict[str, Any] | None:
     }
 
 
+def fresh_since(connection: Connection, source: str) -> date | None:
+    """The newest day on which a source was read well."""
+    table = tables.freshness
+    told = connection.execute(select(func.max(table.c.day)).where(table.c.connection == source)).scalar_one()
+    return None if told is None else day(told)
+
+
+def latest_as_of(connection: Connection, after: datetime | None) -> datetime | None:
+    """The latest instant that any cycle stood for, later than `after`; None where there is none.
+
+    A cycle that could post nothing leaves no mark, because its instant may be a rehearsal's or that of a clock that was
+    not believed. One in which a person trusted the clock takes all marks before it away. One that never ended counts:
+    it may have posted.
+    """
+    cycle = tables.cycle
+    wanted = select(cycle.c.number, cycle.c.as_of).where(~_says(UNMARKED)).order_by(cycle.c.as_of.desc()).limit(1)
+    if after is not None:
+        wanted = wanted.where(cycle.c.as_of > instant_text(after))
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    trusted = connection.execute(select(func.max(cycle.c.number)).where(_says(TRUSTED))).scalar_one()
+    if trusted is not None:
+        row = connection.execute(wanted.where(cycle.c.number >= trusted)).one_or_none()
+    return instant(row.as_of) if row is not None else None
+
+
+def _says(word: str) -> ColumnElement[bool]:
+    """Whether a cycle's summary says so of its clock; its JSON is canonical, so that its text can be searched."""
+    return func.coalesce(tables.cycle.c.summary, "").contains(canonical({"clock": word})[1:-1], autoescape=True)
+
+
 def observe(connection: Connection, cycle_id: str, now: datetime, seen: Sequence[Observation]) -> int:
     """Keeps the observations that differ from the latest of their kind, and the blobs they brought; how many."""
     latest = tables.latest
@@ -122,7 +156,7 @@ def observe(connection: Connection, cycle_id: str, now: datetime, seen: Sequence
     connection.execute(insert(tables.observation), rows)
     names = ("connection", "customer_id", "what", "state", "digest", "seq")
     _renew(connection, latest, ("connection", "customer_id", "what"), _only(rows, names), known)
-    _keep_blobs(connection, changed.values())
+    keep_blobs(connection, changed.values())
     return len(changed)
 
 
@@ -130,7 +164,8 @@ def _only(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
     return [{name: row[name] for name in names} for row in rows]
 
 
-def _keep_blobs(connection: Connection, seen: Iterable[Observation]) -> None:
+def keep_blobs(connection: Connection, seen: Iterable[Observation]) -> None:
+    """The contents that these observations brought, where they are not kept yet."""
     blobs = {name: content for one in seen for name, content in one.blobs.items()}
     for name, content in blobs.items():
         if digest(content) != name:
@@ -171,7 +206,7 @@ def keep_customers(connection: Connection, customers: Mapping[str, Sequence[Know
         (name, one.id): {
             "connection": name,
             "id": one.id,
-            "name": one.name,
+            "name": one.name.replace("\0", "?"),  # PostgreSQL keeps no NUL
             "identifiers": canonical(one.identifiers),
             "totals": canonical(one.totals),
         }

@@ -1,74 +1,135 @@
-"""Opens a ledger's database, and words what goes wrong with it. Makes and migrates it where needed.
+"""What every kind of database has to do for the ledger (`Place`), and what is alike in all of them.
 
-What always holds: every commit is durable (write-ahead log with `synchronous=FULL`; with NORMAL a committed `sending`
-may roll back after a power loss, and that is exactly a double post), writing transactions take the write lock at once
-(`BEGIN IMMEDIATE`), and a file that is damaged, foreign, newer or on a network is refused before anything is read from
-it.
+The kinds are `sqlite` and `postgres`; only those two modules know how theirs is opened, locked, found damaged, and how
+its errors are worded. What always holds: a committed transaction survives a power loss, a writing transaction is the
+only one from its first moment, a reading one sees one state of the ledger throughout, and a database that is damaged,
+foreign or newer is refused before anything is read from it.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import sqlite3
+from abc import ABC, abstractmethod
 from base64 import b32encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from syncd.clock import Clock
-from syncd.errors import Fault, LedgerBroken, LedgerBusy, SyncdError, UserFault
-from syncd.ledger import chain, files, lock, tables
+from syncd.errors import Fault, LedgerBroken, UserFault
+from syncd.ledger import chain, tables
 from syncd.ledger.codec import instant_text
 
-_log = structlog.get_logger()
-
-# How long a statement waits for another process's transaction. Ours last milliseconds.
-BUSY_MILLISECONDS = 10_000
 # How long a migration waits for the single writer to end.
 MIGRATION_WAIT = timedelta(seconds=10)
-PRAGMAS: tuple[str, ...] = (
-    "synchronous = FULL",
-    "fullfsync = ON",  # macOS: fsync alone does not reach the platter
-    "foreign_keys = ON",
-    "cell_size_check = ON",  # finds damage when a page is read instead of later
-    "trusted_schema = OFF",
-)
-# Above this size, opening checks only the tables that move money; `ledger verify` checks everything.
-WHOLE_CHECK_BYTES = 64 * 1024 * 1024
 
 
-def connect(path: Path, *, write: bool = True) -> Engine:
-    """An engine over an existing file. A connection with the execution option `immediate` begins with the write
-    lock; all others begin a plain reading transaction, which sees one state of the ledger throughout."""
+class Claim(ABC):
+    """The right to be the single writer, from construction until `release` or until it is lost."""
 
-    def connection() -> sqlite3.Connection:
-        mode = "rw" if write else "ro"
-        # isolation_level None: the driver begins and commits nothing by itself, also not around DDL.
-        opened = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
-        )
-        opened.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        for pragma in PRAGMAS:
-            opened.execute(f"PRAGMA {pragma}")
-        return opened
+    @abstractmethod
+    def lost(self) -> bool:
+        """Whether another process may hold it by now."""
 
-    engine = create_engine("sqlite://", creator=connection, poolclass=QueuePool, pool_size=4, max_overflow=-1)
+    @abstractmethod
+    def holds(self, connection: Connection) -> bool:
+        """The same, asked inside a writing transaction: true until that transaction ends."""
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    @abstractmethod
+    def release(self) -> None:
+        """Lets the next one in; may be called twice."""
 
-    return engine
+
+class Place(ABC):
+    """One database that holds a ledger.
+
+    `name` is what people read; it never holds a password. `engine` is open. `mend`: how a damaged one is replaced.
+    `claim_life`: a writer that stands still for so many seconds may have lost its claim; None: never.
+    """
+
+    name: str
+    engine: Engine
+    mend: str
+    claim_life: float | None = None
+
+    @abstractmethod
+    def worded(self, consequence: str = "nothing of this step was written") -> AbstractContextManager[None]:
+        """Turns the database's errors into sentences; `consequence` says what did not happen.
+
+        Raises SyncdError (full, unreachable), LedgerBusy (locked), LedgerBroken (damaged); a fault of ours passes.
+        """
+
+    @abstractmethod
+    def same(self) -> None:
+        """Raises SyncdError where the database behind the name was replaced since it was opened."""
+
+    @abstractmethod
+    def check_sound(self) -> None:
+        """The quick look for damage. Raises LedgerBroken."""
+
+    @abstractmethod
+    def damage(self, connection: Connection) -> Iterator[str]:
+        """The thorough look of the database at itself; what it finds, in words."""
+
+    @abstractmethod
+    def claim(self, role: str, since: datetime, wait: timedelta) -> Claim:
+        """Takes the single writer's place. Raises LedgerBusy, naming the holder, where it is taken after `wait`."""
+
+    @abstractmethod
+    def turn(self, what: str, wait: timedelta) -> AbstractContextManager[None]:
+        """One process and thread at a time uses `what`, claim or not; let go with the process. No transaction is open
+        meanwhile. Raises LedgerBusy where it is still taken after `wait`."""
+
+    @abstractmethod
+    def note(self, installation: str, events: int) -> None:
+        """Notes beside the ledger how far the record went (see `mark`)."""
+
+    @abstractmethod
+    def noted(self, installation: str) -> int:
+        """How far the record once went, as far as the note knows."""
+
+    def close(self) -> None:
+        """Closes all connections; may be called twice."""
+        self.engine.dispose()
+
+
+def backend(url: str) -> str:
+    """ "sqlite" or "postgresql". Raises UserFault for anything else; never shows a password."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        # Not shown: what cannot be taken apart may hold a password anywhere.
+        raise UserFault(Fault(SETTING, "is not a database URL.", EXAMPLE)) from None
+    if parts.drivername in ("sqlite", "postgresql", "postgresql+psycopg", "postgres"):
+        return "sqlite" if parts.drivername == "sqlite" else "postgresql"
+    shown = parts.render_as_string(hide_password=True)
+    raise UserFault(Fault(SETTING, f"{shown} is not a kind of database that syncd can keep a ledger in.", EXAMPLE))
+
+
+SETTING = "[syncd] database"
+EXAMPLE = 'Write it like "sqlite:///state/syncd.db" or "postgresql+psycopg://user@host/name".'
+
+
+def open_place(url: str, folder: Path, clock: Clock, *, create: bool, check: bool = True) -> Place:
+    """A sound ledger of this program's schema, made or migrated first where needed. Paths are relative to `folder`.
+
+    `check=False` leaves out the look for damage, so that `ledger verify` can say what is wrong with a broken one.
+
+    Raises UserFault (missing and not to be made, foreign, newer, another kind), LedgerBusy, LedgerBroken, SyncdError.
+    """
+    if backend(url) == "postgresql":
+        from syncd.ledger.postgres import PostgresPlace  # its driver is loaded only where it is used
+
+        return PostgresPlace(url, folder, clock, create=create, check=check)
+    from syncd.ledger.sqlite import SqlitePlace
+
+    return SqlitePlace(url, folder, clock, create=create, check=check)
 
 
 @contextmanager
@@ -85,172 +146,36 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def worded(path: Path, consequence: str = "nothing of this step was written") -> Iterator[None]:
-    """Turns SQLite's errors into sentences.
-
-    `consequence` says what did not happen. Raises SyncdError (disk full, unwritable), LedgerBusy (locked),
-    LedgerBroken (damaged); anything else is a fault of ours and passes as it is.
-    """
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        sentence = _sentence(cause, path, consequence)
-        if sentence is None:
-            raise
-        raise sentence from error
-    except UnicodeDecodeError as error:  # SQLite's own complaint quotes the damage
-        raise LedgerBroken(f"the ledger {path} is damaged; {consequence}. {_RESTORE}") from error
-
-
-def _sentence(cause: BaseException | None, path: Path, consequence: str) -> SyncdError | None:
-    told = str(cause)
-    if told.startswith("Could not decode to UTF-8"):
-        return LedgerBroken(f"the ledger {path} holds text that is none: it is damaged; {consequence}. {_RESTORE}")
-    if told.startswith("no such "):  # table, column, index
-        return LedgerBroken(f"the ledger {path} has lost its shape ({told}); {consequence}. {_RESTORE}")
-    # The low byte is the primary code, the rest says more (sqlite.org/rescode.html).
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_IOERR and _is_full(path):
-        code = sqlite3.SQLITE_FULL  # the shared memory beside the log could not be made
-    match code:
-        case sqlite3.SQLITE_FULL:
-            return SyncdError(
-                f"the disk is full: {path} could not grow; {consequence}. Free some space; syncd goes on by itself."
-            )
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            by = lock.holder(files.side(path, ".lock"))
-            return LedgerBusy(f"the ledger {path} is locked by {by}; {consequence}. Try again when that one is done.")
-        case sqlite3.SQLITE_CORRUPT:
-            return LedgerBroken(
-                f"the ledger {path} is damaged ({cause}); {consequence}. "
-                "Move it away with its -wal and -shm, and restore a backup (syncd restore FILE)."
-            )
-        case sqlite3.SQLITE_CONSTRAINT:  # nothing that we write breaks one, as long as the ledger is what it was
-            return LedgerBroken(
-                f"the ledger {path} holds what does not go together ({cause}); {consequence}. {_RESTORE}"
-            )
-        case sqlite3.SQLITE_NOTADB:
-            return LedgerBroken(
-                f"{path} is not a database ({cause}); {consequence}. "
-                "Correct `database` in config.toml, or move the file away and restore a backup (syncd restore FILE)."
-            )
-        case sqlite3.SQLITE_IOERR:
-            return SyncdError(
-                f"the disk did not do what was asked for {path} ({cause}); {consequence}. Check the disk."
-            )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return SyncdError(
-                f"the ledger {path} cannot be opened for writing ({cause}); {consequence}. "
-                "Check the owner and the permissions of the file and its folder."
-            )
-    return None
-
-
-def _is_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < 64 * 1024
-    except OSError:
-        return False
-
-
-def open_file(path: Path, clock: Clock, *, create: bool, check: bool = True) -> Engine:
-    """The engine of a sound ledger of this program's schema, made or migrated first where needed.
-
-    `check=False` leaves out the look for damage, so that `ledger verify` can say what is wrong with a broken one.
-
-    Raises UserFault (missing and not to be made, foreign, newer, network file system), LedgerBusy, LedgerBroken,
-    SyncdError (unwritable).
-    """
-    files.refuse_network(path)
-    files.refuse_leftovers(path)
-    if not path.exists():
-        if not create:
-            raise UserFault(
-                Fault("[syncd] database", f"there is no ledger at {path} yet.", "Run `syncd run --once` first.")
-            )
-        make(path, clock)
-    files.keep_private(path)
-    engine = connect(path)
-    try:
-        with worded(path, "nothing was read"):
-            check_kind(engine, path)
-            _migrate(engine, path, clock)
-            _write_ahead(engine, path)
-            if check:
-                check_sound(engine, path)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def make(path: Path, clock: Clock) -> None:
-    """A new, empty ledger. It gets its name only when it is whole, so an empty file of that name is never a new one."""
-    files.make_folder(path)
-    made = files.side(path, f".new-{os.getpid()}-{secrets.token_hex(4)}")
-    files.make_private(made)
-    try:
-        with worded(path):
-            engine = connect(made)
-            try:
-                _fill(engine, clock)
-                _write_ahead(engine, made)
-            finally:
-                engine.dispose()
-        if files.put_in_place(made, path):
-            _log.info("ledger_made", path=str(path))
-    finally:
-        files.forget(made)
-
-
-def _fill(engine: Engine, clock: Clock) -> None:
+def fill(connection: Connection, clock: Clock) -> None:
+    """Makes the tables, and the row that names the ledger, in an empty database."""
     from syncd.ledger.migrations import upgrade
 
     installation = b32encode(secrets.token_bytes(5)).decode("ascii").lower()
-    with writing(engine) as connection:
-        upgrade(connection)
-        connection.exec_driver_sql(f"PRAGMA application_id = {tables.APPLICATION_ID}")
-        connection.execute(
-            insert(tables.meta).values(
-                id=1,
-                installation=installation,
-                epoch=0,
-                events=0,
-                head=chain.genesis(installation),
-                created_at=instant_text(clock()),
-            )
+    upgrade(connection)
+    connection.execute(
+        insert(tables.meta).values(
+            id=1,
+            installation=installation,
+            epoch=0,
+            events=0,
+            head=chain.genesis(installation),
+            created_at=instant_text(clock()),
         )
+    )
 
 
-def check_kind(engine: Engine, path: Path) -> None:
-    """Raises UserFault where the database is another program's, LedgerBroken where it is empty or damaged."""
-    if path.stat().st_size == 0:
-        raise LedgerBroken(f"{path} is empty: move it away, and restore a backup (syncd restore FILE).")
-    with reading(engine) as connection:
-        told = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-        if told != tables.APPLICATION_ID:
-            raise UserFault(
-                Fault(
-                    str(path), "is a database, but not a ledger of syncd.", "Name another file, or a backup of syncd."
-                )
-            )
-
-
-def check_schema(connection: Connection, path: Path) -> bool:
+def check_schema(connection: Connection, name: str) -> bool:
     """True where migrations are missing. Raises UserFault where the ledger is newer than the program."""
-    known = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
     found: list[str] = []
-    if connection.exec_driver_sql(known).scalar_one():
+    if inspect(connection).has_table("alembic_version"):
         found = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
     version = found[0] if len(found) == 1 else ""
     if not version:
-        raise LedgerBroken(f"the ledger {path} does not say which schema it has. {_RESTORE}")
+        raise LedgerBroken(f"the ledger {name} does not say which schema it has. {RESTORE}")
     if version > tables.SCHEMA:
         raise UserFault(
             Fault(
-                str(path),
+                name,
                 f"was written by a newer syncd (schema {version}; this program knows {tables.SCHEMA}).",
                 "Use the newer program, or a backup from before its first start.",
             )
@@ -258,59 +183,11 @@ def check_schema(connection: Connection, path: Path) -> bool:
     return bool(version < tables.SCHEMA)
 
 
-def _migrate(engine: Engine, path: Path, clock: Clock) -> None:
-    with reading(engine) as connection:
-        missing = check_schema(connection, path)
-    if not missing:
-        return
-    from syncd.ledger.migrations import upgrade
-
-    writer = lock.WriterLock(files.side(path, ".lock"), "migration", clock(), MIGRATION_WAIT)
-    try:
-        with writing(engine) as connection:
-            if check_schema(connection, path):
-                upgrade(connection)
-                _log.info("ledger_migrated", path=str(path), schema=tables.SCHEMA)
-    finally:
-        writer.release()
-
-
-def _write_ahead(engine: Engine, path: Path) -> None:
-    raw = engine.raw_connection()
-    try:
-        mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    finally:
-        raw.close()
-    if mode != "wal":
-        raise SyncdError(
-            f"the disk under {path} cannot hold a write-ahead log (it stays in {mode!r}): use another one."
-        )
-
-
-def check_sound(engine: Engine, path: Path, *, whole: bool = False) -> None:
-    """Raises LedgerBroken where SQLite finds damage, or the last event is not the one the ledger noted."""
-    parts = [""] if whole or path.stat().st_size <= WHOLE_CHECK_BYTES else ["(meta)", "(entry)"]
-    with reading(engine) as connection:
-        for part in parts:
-            finding = connection.exec_driver_sql(f"PRAGMA quick_check{part}").scalars().first()
-            if finding != "ok":
-                raise LedgerBroken(
-                    f"the ledger {path} is damaged ({one_line(finding)}). "
-                    "Move it away with its -wal and -shm, and restore a backup (syncd restore FILE)."
-                )
-        check_head(connection, path)
-
-
-def one_line(finding: str | None) -> str:
-    """What SQLite's checks say, without their headings and line breaks."""
-    return "; ".join(line for line in (finding or "").splitlines() if line and not line.startswith("***"))
-
-
-def check_head(connection: Connection, path: Path) -> None:
+def check_head(connection: Connection, name: str) -> None:
     """The cheap look at the chain's end. Raises LedgerBroken."""
     told = connection.execute(select(tables.meta)).mappings().one_or_none()
     if told is None:
-        raise LedgerBroken(f"the ledger {path} has lost the row that says where its record ends. {_RESTORE}")
+        raise LedgerBroken(f"the ledger {name} has lost the row that says where its record ends. {RESTORE}")
     event_rows = select(tables.event).order_by(tables.event.c.seq.desc()).limit(2)
     last = [link_of(row) for row in connection.execute(event_rows).mappings()]
     start = chain.genesis(told["installation"])
@@ -320,10 +197,10 @@ def check_head(connection: Connection, path: Path) -> None:
     sound = not last or chain.link_hash(previous, last[0]) == head
     if count != told["events"] or head != told["head"] or not sound:
         noted = f"the ledger noted {told['events']}" if count != told["events"] else "whose hash does not agree"
-        raise LedgerBroken(f"the record in {path} was altered: it ends at event {count}, {noted}. {_RESTORE}")
+        raise LedgerBroken(f"the record in {name} was altered: it ends at event {count}, {noted}. {RESTORE}")
 
 
-_RESTORE = "`syncd ledger verify` says more; restore a backup (syncd restore FILE)."
+RESTORE = "`syncd ledger verify` says more; restore a backup (syncd restore FILE)."
 
 
 def link_of(row: Any) -> chain.Link:

@@ -39,8 +39,6 @@ def locate(url: str, folder: Path) -> Path:
         raise UserFault(Fault(place, f"{url!r} is not a database URL.", _EXAMPLE)) from None
     shown = parts.render_as_string(hide_password=True)
     backend = parts.get_backend_name()
-    if backend == "postgresql":
-        raise UserFault(Fault(place, f"PostgreSQL ({shown}) is not available yet.", _EXAMPLE))
     if backend != "sqlite":
         raise UserFault(Fault(place, f"{shown} is not a kind of database that syncd can keep a ledger in.", _EXAMPLE))
     if parts.query or not parts.database or parts.database == ":memory:" or parts.host:

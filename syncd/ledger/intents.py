@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy import Connection, select, true
 
 from syncd.core.entries import Entry, EntryState, Intent
+from syncd.core.keys import OWN
 from syncd.errors import Fault, UserFault
 from syncd.ledger.lookup import chunks, counted, resolve
 from syncd.ledger.pen import Kept, Pen, checked
 from syncd.ledger.tables import IS_DATED, IS_OPEN, entry
-from syncd.model import Operation
+from syncd.model import OWN_ACTIONS, Operation
 from syncd.money import ZERO, plain
 
 _log = structlog.get_logger()
@@ -36,6 +37,8 @@ def put(pen: Pen, cycle: str, supersede: Sequence[tuple[str, str]], intents: Seq
     for intent in intents:
         if intent.state not in _NOT_SENT or not intent.key or not intent.identity:
             raise ValueError(f"an intent needs a key and an identity, and is held or planned: {intent.key!r}")
+        if (intent.operation in OWN_ACTIONS) != intent.identity.startswith(OWN):
+            raise ValueError(f"an own action has an identity of its own: {intent.operation} {intent.identity!r}")
     moved = _supersede(pen, supersede)
     reasons = _obstacles(pen.connection, intents, moved)
     _spread(intents, reasons)

@@ -12,7 +12,8 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -96,3 +97,30 @@ class WriterLock:
             self._say({})
             os.close(self._file)  # and with it the lock
             self._file = -1
+
+
+@contextmanager
+def turn(path: Path, what: str, wait: timedelta) -> Iterator[None]:
+    """Held by one process and thread at a time, and let go by the kernel when the process dies.
+
+    Raises LedgerBusy where it is still taken after `wait`; SyncdError where the file cannot be made.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise SyncdError(f"the lock file {path} cannot be opened: {error.strerror}.") from None
+    try:
+        end = time.monotonic() + wait.total_seconds()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise SyncdError(f"the lock file {path} cannot be locked: {error.strerror}.") from None
+            if time.monotonic() >= end:
+                raise LedgerBusy(f"another process has used the {what} for {int(wait.total_seconds())} s; try again.")
+            time.sleep(_STEP)
+        yield
+    finally:
+        os.close(file)

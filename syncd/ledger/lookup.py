@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, TextClause, case, func, select, true
 
 from syncd.core.entries import Closed, Entry, EntryState, LineHistory, Settled
+from syncd.core.keys import OWN
 from syncd.errors import Fault, UserFault
 from syncd.ledger.codec import instant, number, parse
 from syncd.ledger.projection import entry_of, state_of
@@ -21,6 +22,8 @@ from syncd.model import Operation
 from syncd.money import ZERO
 
 MIN_PREFIX = 4
+# Messages and tickets: syncd's own actions, which move no money.
+IS_OWN = entry.c.identity.startswith(OWN, autoescape=True)
 _ID = re.compile(r"[a-z2-7]+")
 # Lines that are there, or may be. What waits for a person is not decided, so it is not counted.
 _COUNTED = frozenset({EntryState.PLANNED, EntryState.SENDING, EntryState.UNKNOWN, EntryState.POSTED})
@@ -42,13 +45,15 @@ class Event:
     hash: str
 
 
-def entries(connection: Connection, *conditions: Condition, limit: int | None = None) -> list[Entry]:
-    """Oldest first. Raises LedgerBroken where one cannot be read."""
+def entries(
+    connection: Connection, *conditions: Condition, limit: int | None = None, newest: bool = False
+) -> list[Entry]:
+    """Oldest first, or newest first. Raises LedgerBroken where one cannot be read."""
     wanted = (
         select(entry, event.c.data.label("first_event"))
         .join_from(entry, event, event.c.seq == entry.c.seq)
         .where(true(), *conditions)
-        .order_by(entry.c.seq)
+        .order_by(entry.c.seq.desc() if newest else entry.c.seq)
         .limit(limit)
     )
     return [entry_of(dict(row), row["first_event"]) for row in connection.execute(wanted).mappings()]
@@ -125,16 +130,16 @@ def counted(row: Mapping[str, Any]) -> Decimal:
 
 def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
     if identities is None:
-        yield true()
+        yield ~IS_OWN
     else:
         yield from (entry.c.identity.in_(portion) for portion in chunks(identities))
 
 
 def histories(connection: Connection, identities: Collection[str] | None = None) -> dict[str, LineHistory]:
-    """What the ledger knows of each identity that has an entry; of all of them, or of those named."""
+    """What the ledger knows of each identity that has an entry: of those named, or of all but syncd's own actions."""
     generations: dict[str, int] = {}
     closed: dict[str, Closed] = {}
-    posted: dict[str, Settled] = {}
+    recent: defaultdict[str, list[Settled]] = defaultdict(list)
     opened: dict[str, Entry] = {}
     ended = case((entry.c.state.in_(TERMINAL_STATES), entry.c.seq))
     for only in _portions(identities):
@@ -159,16 +164,31 @@ def histories(connection: Connection, identities: Collection[str] | None = None)
             closed[row.identity] = Closed(
                 row.id, state_of(row.state, f"entry {row.id}"), row.fingerprint, row.note, row.decided_by, row.undo_of
             )
-        written = select(
-            *(columns[name] for name in "identity id before after settled_at remote_id".split())
-        ).join_from(ends, entry, columns.seq == ends.c.posted)
+        # The one before the newest is looked up by the index, so that a long history costs no more than a short one.
+        former = entry.alias("former")
+        before_that = (
+            select(func.max(former.c.seq))
+            .where(
+                former.c.identity == ends.c.identity,
+                former.c.state == EntryState.POSTED.value,
+                former.c.seq < ends.c.posted,
+            )
+            .scalar_subquery()
+        )
+        written = (
+            select(*(columns[name] for name in "identity id before after settled_at remote_id".split()))
+            .join_from(ends, entry, columns.seq.in_((ends.c.posted, before_that)))
+            .order_by(columns.seq)
+        )
         for row in connection.execute(written):
-            posted[row.identity] = Settled(
-                row.id,
-                number(row.before, f"entry {row.id}"),
-                number(row.after, f"entry {row.id}"),
-                instant(row.settled_at),
-                row.remote_id,
+            recent[row.identity].append(
+                Settled(
+                    row.id,
+                    number(row.before, f"entry {row.id}"),
+                    number(row.after, f"entry {row.id}"),
+                    instant(row.settled_at),
+                    row.remote_id,
+                )
             )
         opened |= {one.intent.identity: one for one in entries(connection, IS_OPEN, only)}
     own = own_quantities(connection, identities)
@@ -177,16 +197,20 @@ def histories(connection: Connection, identities: Collection[str] | None = None)
             generation=generations.get(identity, 0),
             open=opened.get(identity),
             closed=closed.get(identity),
-            posted=posted.get(identity),
+            posted=recent[identity][-1] if identity in recent else None,
             own_quantity=own.get(identity, ZERO),
+            recent=tuple(recent.get(identity, ())),
         )
         for identity in {**generations, **opened}
     }
 
 
-def matching(states: Collection[EntryState] | None, **columns: str | None) -> tuple[ColumnElement[bool], ...]:
-    """Conditions for `entries`: the states, and the columns that are not None."""
-    conditions = [entry.c[name] == value for name, value in columns.items() if value is not None]
+def matching(
+    states: Collection[EntryState] | None, *, own: bool, **columns: str | None
+) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for `entries`: syncd's own actions or all others, the states, and the columns that are not None."""
+    conditions = [IS_OWN if own else ~IS_OWN]
+    conditions += [entry.c[name] == value for name, value in columns.items() if value is not None]
     if states is not None:
         conditions.append(entry.c.state.in_([state.value for state in states]))
     return tuple(conditions)

@@ -64,7 +64,8 @@ def opened(link: Link, data: Mapping[str, Any]) -> dict[str, Any]:
 def moved(row: Mapping[str, Any], link: Link, data: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of `row` that a later event sets."""
     changes: dict[str, Any] = {"state": link.to_state, "hash": link.hash}
-    changes |= {name: data[name] for name in SAID if name in data}
+    # PostgreSQL keeps no NUL in text, and recording an outcome must never fail on one; JSON escapes it.
+    changes |= {name: data[name].replace("\0", "?") for name in SAID if name in data}
     if link.to_state == EntryState.SENDING:
         changes |= {"attempts": row["attempts"] + 1, "sent_at": link.at}
     if link.to_state in TERMINAL_STATES:

@@ -7,17 +7,17 @@ numbers and hashes, never from the clock. Thread-safe.
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, exists, select, true, update
+from sqlalchemy import Connection, delete, exists, insert, select, true, update
 
 from syncd.clock import Clock
 from syncd.core.entries import (
@@ -26,22 +26,35 @@ from syncd.core.entries import (
     EntryState,
     Intent,
     KnownCustomer,
+    LineHistory,
     Observation,
     Past,
     Sighting,
 )
+from syncd.core.episodes import Episode
 from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
-from syncd.ledger import cycles, engine, files, lookup, mark, tables, verify
+from syncd.ledger import cycles, engine, episodes, lookup, tables, verify
+from syncd.ledger.codec import instant_text
+from syncd.ledger.engine import Claim, Place
+from syncd.ledger.episodes import Told
 from syncd.ledger.intents import decide, may_leave, put
-from syncd.ledger.lock import WriterLock
 from syncd.ledger.lookup import Event
 from syncd.ledger.pen import Pen, checked, pen
 from syncd.ledger.projection import SAID
-from syncd.ledger.tables import meta
+from syncd.ledger.tables import meta, token
 
 _log = structlog.get_logger()
 
+
+def running_seconds() -> float:
+    """Seconds that run forward only, sleep of the machine included where the system counts it."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; monotonic() stands still while a machine sleeps
+    return time.clock_gettime(boot) if boot is not None else time.monotonic()
+
+
 _NOT_POSTED = "nothing was posted"
+# A token answer takes seconds; whoever holds the turn longer has died with it.
+TURN = timedelta(minutes=3)
 # So many events are proven in a second or two; a longer record is proven by `ledger verify`, and each entry before it
 # is sent.
 _PROVEN_AT_CLAIM = 10_000
@@ -53,15 +66,13 @@ _OWN_DOORS = frozenset({(EntryState.HELD, EntryState.PLANNED), (EntryState.PLANN
 class Ledger:
     """An open ledger; see `open`. Closing it gives up the claim."""
 
-    def __init__(self, path: Path, clock: Clock, *, create: bool, check: bool) -> None:
-        self.path = path
+    def __init__(self, place: Place, clock: Clock, *, check: bool) -> None:
+        self.place = place
         self._clock = clock
         self._checked = check
-        self._engine = engine.open_file(path, clock, create=create, check=check)
-        self._turn = threading.RLock()  # SQLite has one writer; threads wait here instead of polling
-        self._lock: WriterLock | None = None
+        self._turn = threading.RLock()  # there is one writer; threads wait here instead of polling
+        self._claim: Claim | None = None
         self._epoch: int | None = None
-        self._file = _file(path)
         with self._read() as connection:
             self.installation: str = connection.execute(select(meta.c.installation)).scalar_one()
         if check:
@@ -69,20 +80,24 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, clock: Clock, *, folder: Path, create: bool = True, check: bool = True) -> Ledger:
-        """Opens `sqlite:///…`, relative to `folder`; makes it first unless `create` is False.
+        """Opens `sqlite:///…` (relative to `folder`) or `postgresql+psycopg://…`; makes it first unless `create` is
+        False.
 
         `check=False` is for `ledger verify` alone: a broken ledger opens, but cannot be claimed. Raises UserFault
         (no such ledger, another kind of database, a newer schema, a network file system), LedgerBusy, LedgerBroken,
         SyncdError (unwritable).
         """
-        return cls(files.locate(url, folder), clock, create=create, check=check)
+        place = engine.open_place(url, folder, clock, create=create, check=check)
+        try:
+            return cls(place, clock, check=check)
+        except BaseException:
+            place.close()
+            raise
 
     def close(self) -> None:
-        """Gives up the claim and the file; may be called twice."""
-        self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-        self._lock, self._epoch = None, None
+        """Gives up the claim and the database; may be called twice."""
+        self.place.close()
+        self._give_up()
 
     def __enter__(self) -> Ledger:
         return self
@@ -96,21 +111,25 @@ class Ledger:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with engine.worded(self.path, "nothing was read"), engine.reading(self._engine) as connection:
+        with self.place.worded("nothing was read"), engine.reading(self.place.engine) as connection:
             yield connection
 
     @contextmanager
     def _write(
         self, consequence: str = "nothing of this step was written", *, claimed: bool = False
     ) -> Iterator[Connection]:
-        with self._turn, engine.worded(self.path, consequence), engine.writing(self._engine) as connection:
-            if _file(self.path) != self._file:
-                raise SyncdError(f"{self.path} was moved or replaced while syncd had it open: start syncd again.")
+        with self._turn, self.place.worded(consequence), engine.writing(self.place.engine) as connection:
+            self.place.same()
             if claimed and self._epoch is None:
-                raise LedgerBusy(f"this process does not hold the ledger {self.path}, so it may not send.")
+                raise LedgerBusy(f"this process does not hold the ledger {self.place.name}, so it may not send.")
             if self._epoch is not None and connection.execute(select(meta.c.epoch)).scalar_one() != self._epoch:
                 raise LedgerBusy(
-                    f"another syncd took over the ledger {self.path}: this one may not write to it any more. Stop it."
+                    f"another syncd took over the ledger {self.place.name}: this one may not write to it any more. "
+                    "Stop it."
+                )
+            if self._claim is not None and not self._claim.holds(connection):
+                raise LedgerBusy(
+                    f"this process lost its claim on the ledger {self.place.name}, so it may not write; {consequence}."
                 )
             yield connection
 
@@ -120,42 +139,51 @@ class Ledger:
         with self._turn:
             with self._write(consequence, claimed=claimed) as connection, pen(connection, self._clock()) as held:
                 yield held
-            mark.note(self.path, self.installation, held.events)
+            self.place.note(self.installation, held.events)
 
     def _look_for_amnesia(self) -> None:
-        once = mark.noted(self.path, self.installation)  # read first: it never runs ahead of the ledger
+        once = self.place.noted(self.installation)  # read first: it never runs ahead of the ledger
         with self._read() as connection:
             told = connection.execute(select(meta.c.events, meta.c.restored)).one()
         if once > told.events and told.restored is None:
             with self._write() as connection:
                 connection.execute(update(meta).values(restored=meta.c.events))
-            _log.warning("ledger_went_back", path=str(self.path), events=told.events, once=once)
+            _log.warning("ledger_went_back", ledger=self.place.name, events=told.events, once=once)
 
     # The single writer
 
     def claim(self, role: str, wait: timedelta = timedelta(seconds=10)) -> None:
         """Becomes the single writer until `close`. `role` is the command, for people ("run").
 
+        Where it already is, nothing happens; where the claim was lost, it is taken anew.
+
         Raises LedgerBusy, naming the holder, where another one still is after `wait`.
         """
-        if self._lock is not None:
+        if self._claim is not None and not self._claim.lost():
             return
+        self._give_up()
         if not self._checked:
-            engine.check_sound(self._engine, self.path)
+            self.place.check_sound()
             self._checked = True
-        held = WriterLock(files.side(self.path, ".lock"), role, self._clock(), wait)
+        held = self.place.claim(role, self._clock(), wait)
         try:
             with self._write() as connection:
+                if not held.holds(connection):
+                    raise LedgerBusy(f"the claim on the ledger {self.place.name} was lost at once. Try again.")
                 connection.execute(update(meta).values(epoch=meta.c.epoch + 1))
                 epoch: int = connection.execute(select(meta.c.epoch)).scalar_one()
         except BaseException:
             held.release()
             raise
-        self._lock, self._epoch = held, epoch
+        self._claim, self._epoch = held, epoch
         if self.head()[0] <= _PROVEN_AT_CLAIM and (wrong := self.verify()):
-            self._lock.release()
-            self._lock, self._epoch = None, None
+            self._give_up()
             raise LedgerBroken(f"the record is broken, nothing is posted: {wrong[0]} See: syncd ledger verify")
+
+    def _give_up(self) -> None:
+        held, self._claim, self._epoch = self._claim, None, None
+        if held is not None:
+            held.release()
 
     # Cycles
 
@@ -194,6 +222,23 @@ class Ledger:
         with self._read() as connection:
             return cycles.show(connection, id)
 
+    def last_cycle(self) -> str:
+        """The id of the newest cycle that ended whole; what is written outside of cycles stands after it. `c000000`
+        before the first."""
+        found = self.cycle()
+        return str(found["id"]) if found else "c000000"
+
+    def fresh_since(self, connection: str) -> date | None:
+        """The newest of the MSP's days on which this connection was read well; None where it never was."""
+        with self._read() as opened:
+            return cycles.fresh_since(opened, connection)
+
+    def latest_as_of(self, after: datetime | None = None) -> datetime | None:
+        """The latest instant, later than `after`, that a cycle stood for which could post, also one that never ended;
+        None where there is none. What the clock must not fall behind (RELIABILITY, "Time")."""
+        with self._read() as connection:
+            return cycles.latest_as_of(connection, after)
+
     def line(self, line_id: str) -> bytes | None:
         """The derivation of a plan line as it last was."""
         with self._read() as connection:
@@ -224,6 +269,31 @@ class Ledger:
         with self._read() as opened:
             return cycles.load_waits(opened, connection, self._clock())
 
+    # Tokens that rotate
+
+    def turn(self, what: str, wait: timedelta = TURN) -> AbstractContextManager[None]:
+        """One process and thread at a time uses `what`, also where this one does not hold the ledger. Raises
+        LedgerBusy where it is still taken after `wait`."""
+        return self.place.turn(what, wait)
+
+    def sealed(self, connection: str) -> tuple[str, bytes] | None:
+        """(the name of the sign-in, the sealed tokens) of a connection."""
+        with self._read() as opened:
+            row = opened.execute(
+                select(token.c.seed, token.c.body).where(token.c.connection == connection)
+            ).one_or_none()
+            return None if row is None else (row.seed, row.body)
+
+    def keep_sealed(self, connection: str, seed: str, body: bytes) -> None:
+        """Puts sealed tokens in place of those before, durably."""
+        consequence = "the new sign-in token was not kept, and is not used"
+        # Not fenced: the token is the newest one, whoever fetched it; without it nobody could sign in any more.
+        with self._turn, self.place.worded(consequence), engine.writing(self.place.engine) as opened:
+            self.place.same()
+            opened.execute(delete(token).where(token.c.connection == connection))
+            values = {"connection": connection, "seed": seed, "body": body, "at": instant_text(self._clock())}
+            opened.execute(insert(token).values(values))
+
     # Entries
 
     def past(self, identities: Collection[str] | None = None) -> Past:
@@ -236,14 +306,24 @@ class Ledger:
                 customers=cycles.load_customers(connection),
             )
 
-    def write(self, cycle: str, supersede: Sequence[tuple[str, str]], intents: Sequence[Intent]) -> list[Entry]:
+    def write(
+        self,
+        cycle: str,
+        supersede: Sequence[tuple[str, str]],
+        intents: Sequence[Intent],
+        observations: Sequence[Observation] = (),
+    ) -> list[Entry]:
         """Writes intents down durably; returns the entries of those that were.
+
+        `observations`: what the intents rest on; the subject lists that they name are kept in the same transaction, so
+        that an entry never names what a crash took away before the cycle ended.
 
         `supersede`: ids of held or planned entries that these replace, each with the reason. Left out, and logged: an
         intent whose identity has an open entry or whose replaced entry moved on, whose key exists, or whose `before`
         is not what syncd's own dated lines sum to now; and all that are joined to such a one by `follows`.
         """
         with self._recording(_NOT_POSTED) as held:
+            cycles.keep_blobs(held.connection, observations)
             return put(held, cycle, supersede, intents)
 
     def entries(
@@ -254,18 +334,48 @@ class Ledger:
         rule: str | None = None,
         period: str | None = None,
         cycle: str | None = None,
+        identity: str | None = None,
         limit: int | None = None,
+        own: bool = False,
+        newest: bool = False,
     ) -> list[Entry]:
-        """Oldest first; `limit` takes the oldest."""
-        conditions = lookup.matching(states, customer=customer, rule=rule, period=period, cycle=cycle)
+        """Oldest first, or `newest` first; `limit` takes so many of the first. `own`: syncd's own actions (messages,
+        tickets) instead of changes."""
+        conditions = lookup.matching(
+            states, own=own, customer=customer, rule=rule, period=period, cycle=cycle, identity=identity
+        )
         with self._read() as connection:
-            return lookup.entries(connection, *conditions, limit=limit)
+            return lookup.entries(connection, *conditions, limit=limit, newest=newest)
 
     def entry(self, id: str) -> Entry | None:
         """By id or by its first 4 or more characters. Raises UserFault where several begin so."""
         with self._read() as connection:
             found = lookup.resolve(connection, id)
             return None if found is None else checked(connection, found).entry
+
+    def histories(self, identities: Collection[str]) -> dict[str, LineHistory]:
+        """What is known of these identities, syncd's own actions too; those without an entry are left out."""
+        with self._read() as connection:
+            return lookup.histories(connection, identities)
+
+    def episodes(self) -> dict[str, dict[str, Episode]]:
+        """What was told on which channel: channel -> key of the condition -> its episode."""
+        with self._read() as connection:
+            return episodes.load(connection)
+
+    def tell(
+        self, cycle: str, supersede: Sequence[tuple[str, str]], intents: Sequence[Intent], told: Told
+    ) -> list[Entry]:
+        """Writes messages and tickets down, and with them what is told on these channels from now on: all or nothing.
+
+        Raises SyncdError where one of the intents cannot be written.
+        """
+        with self._recording("nothing was told", claimed=True) as held:
+            written = put(held, cycle, supersede, intents)
+            if len(written) != len(intents):
+                raise SyncdError("what was to be told moved on meanwhile; the next cycle tells it.")
+            episodes.keep(held.connection, told)
+            return written
 
     def by_key(self, key: str) -> Entry | None:
         """By the operation's name."""
@@ -284,6 +394,7 @@ class Ledger:
 
         Raises LedgerBusy where this process lost the ledger, LedgerBroken where the entry was altered.
         """
+        began = running_seconds()
         with self._recording(_NOT_POSTED, claimed=True) as held:
             kept = checked(held.connection, entry.id)
             if kept.row["state"] != EntryState.PLANNED or not may_leave(held.connection, kept):
@@ -291,7 +402,11 @@ class Ledger:
                 return None
             fenced = exists().where(meta.c.epoch == self._epoch)
             moved = held.move(kept, EntryState.SENDING, {"epoch": self._epoch}, only=fenced)
-            return None if moved is None else moved.entry
+        life = self.place.claim_life
+        if life is not None and running_seconds() - began > life / 2:
+            # Asleep between the look at the claim and the end of the commit: another one may be posting by now.
+            raise LedgerBusy(f"this process stood still while it claimed entry {entry.id}: it was not sent.")
+        return None if moved is None else moved.entry
 
     def settle(
         self,
@@ -346,7 +461,8 @@ class Ledger:
         found: list[str] = []
         try:
             with self._read() as connection:
-                found.extend(verify.problems(connection))
+                found.extend(verify.problems(connection, self.place.damage))
+                found.extend(verify.went_back(connection, self.place.noted(self.installation)))
         except LedgerBroken as broken:
             found.append(str(broken))
         return found
@@ -363,12 +479,4 @@ class Ledger:
         with self._write(claimed=True) as connection:
             connection.execute(update(meta).values(restored=None))
             events: int = connection.execute(select(meta.c.events)).scalar_one()
-        mark.note(self.path, self.installation, events)
-
-
-def _file(path: Path) -> tuple[int, int]:
-    try:
-        told = os.stat(path)
-    except OSError as error:
-        raise SyncdError(f"the ledger {path} cannot be reached: {error.strerror}.") from None
-    return told.st_dev, told.st_ino
+        self.place.note(self.installation, events)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from syncd.core.entries import TERMINAL
 
 # The migration that these tables correspond to; a test compares it with Alembic's own head.
-SCHEMA = "0001"
+SCHEMA = "0003"
 # "sync" in ASCII, in the header of the file: tells a ledger from any other SQLite database.
 APPLICATION_ID = 0x73796E63
 
@@ -34,11 +34,16 @@ metadata = MetaData()
 TERMINAL_STATES = tuple(sorted(state.value for state in TERMINAL))
 # Spelled as in the partial indexes: SQLite uses one only for a condition that it recognises.
 IS_OPEN = text("state IN ('held', 'planned', 'sending', 'unknown')")
+IS_RUNNING = text("state = 'running'")
 IS_DATED = text("operation IN ('post_line', 'post_credit')")
 
 
+# Compared byte by byte in every database, whatever language it was made for.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+
 def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null, primary_key=key)
+    return Column(name, TEXT, nullable=null, primary_key=key)
 
 
 # One row. `epoch` is the fencing token, `events` and `head` the length and the end of the chain, `restored` the length
@@ -90,7 +95,7 @@ entry = Table(
     _text("hash"),
     Index("entry_id", "id", unique=True),
     Index("entry_key", "key", unique=True),
-    Index("entry_open", "identity", unique=True, sqlite_where=IS_OPEN),
+    Index("entry_open", "identity", unique=True, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     Index("entry_identity", "identity", "state", "seq"),
     Index("entry_state", "state", "seq"),
     Index("entry_customer", "customer", "rule", "seq"),
@@ -105,6 +110,7 @@ entry = Table(
         "state",
         "quantity",
         sqlite_where=IS_DATED,
+        postgresql_where=IS_DATED,
     ),
 )
 
@@ -112,7 +118,7 @@ event = Table(
     "event",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("entry_id", Text, ForeignKey("entry.id"), nullable=False),
+    Column("entry_id", TEXT, ForeignKey("entry.id"), nullable=False),
     _text("at"),
     _text("from_state", null=True),
     _text("to_state"),
@@ -133,7 +139,7 @@ cycle = Table(
     _text("started_at"),
     _text("ended_at", null=True),
     _text("summary", null=True),
-    Index("cycle_running", "number", sqlite_where=text("state = 'running'")),
+    Index("cycle_running", "number", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
 )
 
 # What was read, once for each change. `latest` points to the newest of each, so that an unchanged cycle compares
@@ -217,6 +223,16 @@ freshness = Table(
     PrimaryKeyConstraint("connection", "day"),
 )
 
+# What was told on which channel: JSON of the episode as it was last told.
+episode = Table(
+    "episode",
+    metadata,
+    _text("channel"),
+    _text("key"),
+    _text("body"),
+    PrimaryKeyConstraint("channel", "key"),
+)
+
 wait = Table(
     "wait",
     metadata,
@@ -224,4 +240,14 @@ wait = Table(
     _text("scope"),
     _text("until"),
     PrimaryKeyConstraint("connection", "scope"),
+)
+
+# Tokens that rotate, sealed (see `vault`). `seed` names the sign-in that they grew out of.
+token = Table(
+    "token",
+    metadata,
+    _text("connection", key=True),
+    _text("seed"),
+    Column("body", LargeBinary, nullable=False),
+    _text("at"),
 )

@@ -60,9 +60,8 @@ def test_missing_key_shows_how_it_is_written(folder: Folder) -> None:
         ),
         ('[syncd]\ncurrency = "EURO"', SYNCD + 'currency: must be the three letters of ISO 4217, like "USD".'),
         (
-            '[syncd]\ndatabase = "postgresql+psycopg://db/syncd"',
-            SYNCD + "database: a PostgreSQL ledger is not available yet in this version; "
-            'use "sqlite:///state/syncd.db".',
+            '[syncd]\ndatabase = "postgresql+psycopg://syncd:hunter2@db/"',
+            SYNCD + 'database: must name a database, like "postgresql+psycopg://user@host/name".',
         ),
         ('[syncd]\ndatabase = "sqlite://"', SYNCD + 'database: must name a file, like "sqlite:///state/syncd.db".'),
         (
@@ -216,14 +215,13 @@ def test_a_secret_in_the_wrong_place_is_never_repeated(folder: Folder) -> None:
     assert "hunter2" not in "\n".join(faults)
 
 
-def test_alerts_are_judged_and_then_not_available(folder: Folder) -> None:
+def test_alerts_are_judged_one_by_one(folder: Folder) -> None:
     folder.config('[[alerts]]\nto = { env = "X" }\non = ["drft"]\n[[alerts]]\nrepeat = "1d"\n')
 
     assert folder.faults() == [
         'config.toml › [[alerts]] 1 › on: "drft" is no reason for an alert. Did you mean "drift"?',
         'config.toml › [[alerts]] 2: needs either to = { env = "ALERT_URL" } or '
         'ticket = { in = "cw", board = "Billing" }.',
-        "config.toml › [[alerts]]: is not available yet in this version. Take it out.",
     ]
 
 

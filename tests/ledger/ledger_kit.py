@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
+
 from syncd.core.entries import EntryState, Intent
 from syncd.ledger import Ledger
 from syncd.model import Operation, Posting, Wire
@@ -99,13 +101,71 @@ def intent(
     )
 
 
+# Where a test's ledger is in PostgreSQL, this file in its folder holds the URL.
+ELSEWHERE = "postgresql.url"
+
+
+def url_of(folder: Path) -> str:
+    """Where the ledger of this test is."""
+    elsewhere = folder / ELSEWHERE
+    return elsewhere.read_text() if elsewhere.exists() else URL
+
+
 def raw(folder: Path) -> Any:
-    """The database beside the ledger, as somebody with a SQLite shell has it; closes itself."""
-    return closing(sqlite3.connect(folder / "state" / "syncd.db", isolation_level=None))
+    """The database beside the ledger, as somebody with a shell of the database has it; closes itself."""
+    url = url_of(folder)
+    if url == URL:
+        return closing(sqlite3.connect(folder / "state" / "syncd.db", isolation_level=None))
+    return closing(Shell(url))
 
 
-def without_triggers(database: sqlite3.Connection) -> sqlite3.Connection:
-    """Takes away what refuses to alter the record."""
+class _Row(tuple[Any, ...]):
+    """Values by place and by name, as `sqlite3.Row` has them."""
+
+    names: tuple[str, ...]
+
+    def __getitem__(self, which: Any) -> Any:
+        return super().__getitem__(self.names.index(which) if isinstance(which, str) else which)
+
+
+class Shell:
+    """PostgreSQL for statements that are written for SQLite's shell: each committed by itself, `?` for a value."""
+
+    def __init__(self, url: str) -> None:
+        self._opened = psycopg.connect(url.replace("+psycopg", ""), autocommit=True, row_factory=_rows)
+        self.row_factory: Any = None  # set by whoever wants names; they are always there
+
+    def execute(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        return self._opened.execute(statement.replace("?", "%s") if values else statement, values or None)
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> Any:
+    names = tuple(column.name for column in cursor.description or ())
+
+    def row(values: Any) -> _Row:
+        made = _Row(values)
+        made.names = names
+        return made
+
+    return row
+
+
+# What the databases raise where a trigger or a unique index refuses.
+REFUSED = (sqlite3.IntegrityError, psycopg.errors.RaiseException, psycopg.errors.UniqueViolation)
+
+
+def without_triggers(database: Any) -> Any:
+    """Takes away what refuses to alter the record, with the keys that point from one table to another."""
+    if isinstance(database, Shell):
+        for table in ("event", "entry", "meta"):
+            database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        database.execute("ALTER TABLE event DROP CONSTRAINT IF EXISTS event_entry_id_fkey")
+        database.execute("ALTER TABLE latest DROP CONSTRAINT IF EXISTS latest_seq_fkey")
+        return database
+    database.execute("PRAGMA foreign_keys = OFF")
     for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {name}")
     return database

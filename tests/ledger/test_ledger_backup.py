@@ -100,7 +100,7 @@ def test_restoring_where_nothing_is(copy: Path, tmp_path: Path, watch: Watch) ->
     assert restore(copy, URL, folder=home) == head
     assert sorted(path.name for path in (home / "state").iterdir()) == ["syncd.db", "syncd.db.lock"]
     with Ledger.open(URL, watch, folder=home) as ledger:
-        assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(ledger.place.path.stat().st_mode) == 0o600
         assert ledger.entries() == entries
         assert ledger.restored
         ledger.claim("run")
@@ -274,8 +274,12 @@ def test_an_old_copy_put_back_by_hand_is_noticed(ledger: Ledger, tmp_path: Path,
     written(later, 2, start=10)
     later.close()
     path.write_bytes(old)
+    with Ledger.open(URL, Watch(), folder=tmp_path, check=False) as unseen:
+        assert unseen.verify() == [
+            "the record once had 4 events and ends at event 2: it went back, and has forgotten what was posted since."
+        ]
     again = opened()
-    assert again.verify() == []
+    assert again.verify() == []  # it says of itself that it went back
     assert again.restored
     again.claim("run")
     written(again, 1, start=20)
@@ -312,4 +316,37 @@ def test_a_mark_that_says_nothing_is_no_alarm(
     written(ledger, 1, start=5)
     assert not opened().restored
     assert noted.read_bytes().startswith(f"{ledger.installation} 00000000000000000002\n".encode())
-    assert mark.noted(ledger.path, ledger.installation) == 2
+    assert mark.noted(ledger.place.path, ledger.installation) == 2
+
+
+def test_a_write_ahead_log_that_ends_anywhere_leaves_a_whole_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    """A power loss keeps some first frames of the log: what was promised before is there, or the ledger says so."""
+    home = tmp_path / "state"
+    with closing(sqlite3.connect(home / "syncd.db")) as reader:  # keeps the log from being emptied
+        reader.execute("BEGIN").execute("SELECT count(*) FROM event").fetchone()
+        for number in range(4):
+            (entry,) = written(ledger, 1, start=number)
+            claimed = ledger.sending(entry)
+            assert claimed is not None
+            ledger.settle(claimed, EntryState.POSTED)
+        base, log = (home / "syncd.db").read_bytes(), (home / "syncd.db-wal").read_bytes()
+        mark_there = (home / "syncd.db.mark").read_bytes()
+    frame = 24 + 4096
+    ends = [32 + frame * number for number in range((len(log) - 32) // frame + 1)]
+    heads = []
+    for number, end in enumerate([*ends, *(end + 100 for end in ends[:-1:5])]):
+        torn = tmp_path / f"torn{number}" / "state"
+        torn.mkdir(parents=True)
+        (torn / "syncd.db").write_bytes(base)
+        (torn / "syncd.db-wal").write_bytes(log[:end])
+        (torn / "syncd.db.mark").write_bytes(mark_there)
+        with Ledger.open(URL, Watch(), folder=torn.parent) as found:
+            assert found.verify() == []
+            heads.append(found.head()[0])
+            assert found.restored is (heads[-1] < 12)  # whoever lost something may not post unasked
+            found.claim("run")
+            states = [one.state for one in found.entries()]
+            assert all(state is EntryState.POSTED for state in states[:-1])
+            again = written(found, 4)
+            assert len(again) == 4 - len(states)  # and no line is planned twice
+    assert set(heads) == set(range(13))

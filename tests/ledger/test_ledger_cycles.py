@@ -221,8 +221,9 @@ def test_damaged_content_is_told_and_not_used(ledger: Ledger, watch: Watch, tmp_
     run(ledger, watch)
     with raw(tmp_path) as database:
         database.execute("UPDATE line SET body = (SELECT body FROM line WHERE id = 'l2') WHERE id = 'l1'")
-        database.execute("UPDATE blob SET body = CAST(substr(body, 1, length(body) - 4) || x'00000000' AS BLOB)")
-        database.execute("UPDATE observation SET body = x'00'")
+        (body,) = database.execute("SELECT body FROM blob").fetchone()
+        database.execute("UPDATE blob SET body = ?", (body[:-4] + bytes(4),))
+        database.execute("UPDATE observation SET body = ?", (b"\0",))
     with pytest.raises(LedgerBroken, match="line l1 in the ledger is not what it was"):
         ledger.line("l1")
     with pytest.raises(LedgerBroken, match=r"blob .* is damaged"):

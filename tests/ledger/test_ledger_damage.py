@@ -63,7 +63,10 @@ def test_an_altered_quantity_is_never_made_up_for(ledger: Ledger, tmp_path: Path
         ("UPDATE entry SET settled_at = 'x'", "'x' in the ledger is not an instant"),
         ("INSERT INTO sighting VALUES ('l', 'f', 1, '2026-13-01')", "'2026-13-01' in the ledger is not a day"),
         ("UPDATE entry SET state = 'pasted'", "a state that does not exist"),
-        ("ALTER TABLE sighting RENAME COLUMN times TO tymes", r"has lost its shape \(no such column"),
+        (
+            "ALTER TABLE sighting RENAME COLUMN times TO tymes",
+            r"has lost its shape \((no such column|column .*does not exist)",
+        ),
     ],
 )
 def test_planning_on_a_damaged_ledger_ends_as_a_sentence(
@@ -77,8 +80,11 @@ def test_planning_on_a_damaged_ledger_ends_as_a_sentence(
         ledger.entries() if "pasted" in statement else ledger.past()
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("column", ["data", "hash", "at", "to_state"])
-def test_text_that_a_flipped_bit_made_bytes_matches_no_hash(ledger: Ledger, tmp_path: Path, column: str) -> None:
+def test_text_that_a_flipped_bit_made_bytes_matches_no_hash(
+    ledger: Ledger, tmp_path: Path, column: str, kind: str
+) -> None:
     (entry,) = ledger.write("c1", [], [intent()])
     with raw(tmp_path) as database:
         without_triggers(database).execute(f"UPDATE event SET {column} = CAST({column} AS BLOB)")

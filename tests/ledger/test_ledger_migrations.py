@@ -16,12 +16,12 @@ from alembic.script import ScriptDirectory
 from ledger_kit import URL, Watch, raw
 
 from syncd.errors import LedgerBusy
-from syncd.ledger import Ledger, engine, migrations, tables
+from syncd.ledger import Ledger, engine, migrations, sqlite, tables
 
 
 def test_tables_and_migrations_agree(tmp_path: Path, watch: Watch) -> None:
     Ledger.open(URL, watch, folder=tmp_path).close()
-    opened = engine.connect(tmp_path / "state" / "syncd.db")
+    opened = sqlite.connect(tmp_path / "state" / "syncd.db")
     with engine.reading(opened) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
@@ -80,12 +80,12 @@ def older(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def upgrade(connection: Any) -> None:
         connection.exec_driver_sql("ALTER TABLE wait ADD COLUMN why TEXT")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         if (folder / "fail").exists():
             raise KeyboardInterrupt
 
     monkeypatch.setattr(migrations, "upgrade", upgrade)
-    monkeypatch.setattr(tables, "SCHEMA", "0002")
+    monkeypatch.setattr(tables, "SCHEMA", "9999")
 
 
 def columns(folder: Path) -> list[str]:

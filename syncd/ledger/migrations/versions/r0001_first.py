@@ -13,14 +13,16 @@ depends_on = None
 _OPEN = sa.text("state IN ('held', 'planned', 'sending', 'unknown')")
 _DATED = sa.text("operation IN ('post_line', 'post_credit')")
 _RUNNING = sa.text("state = 'running'")
+# Compared byte by byte, whatever language the database was made for.
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def _texts(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text, nullable=False) for name in names]
+    return [sa.Column(name, _TEXT, nullable=False) for name in names]
 
 
 def _perhaps(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=True)
+    return sa.Column(name, _TEXT, nullable=True)
 
 
 def upgrade() -> None:
@@ -57,7 +59,7 @@ def _entries() -> None:
     )
     op.create_index("entry_id", "entry", ["id"], unique=True)
     op.create_index("entry_key", "entry", ["key"], unique=True)
-    op.create_index("entry_open", "entry", ["identity"], unique=True, sqlite_where=_OPEN)
+    op.create_index("entry_open", "entry", ["identity"], unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
     op.create_index("entry_identity", "entry", ["identity", "state", "seq"])
     op.create_index("entry_state", "entry", ["state", "seq"])
     op.create_index("entry_customer", "entry", ["customer", "rule", "seq"])
@@ -69,11 +71,12 @@ def _entries() -> None:
         "entry",
         ["identity", "operation", "state", "quantity"],
         sqlite_where=_DATED,
+        postgresql_where=_DATED,
     )
     op.create_table(
         "event",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("entry_id", sa.Text, sa.ForeignKey("entry.id"), nullable=False),
+        sa.Column("entry_id", _TEXT, sa.ForeignKey("entry.id"), nullable=False),
         *_texts("at"),
         _perhaps("from_state"),
         *_texts("to_state", "data", "hash"),
@@ -89,7 +92,7 @@ def _readings() -> None:
         _perhaps("ended_at"),
         _perhaps("summary"),
     )
-    op.create_index("cycle_running", "cycle", ["number"], sqlite_where=_RUNNING)
+    op.create_index("cycle_running", "cycle", ["number"], sqlite_where=_RUNNING, postgresql_where=_RUNNING)
     op.create_table(
         "observation",
         sa.Column("seq", sa.Integer, primary_key=True),
@@ -105,12 +108,12 @@ def _readings() -> None:
     )
     op.create_table(
         "blob",
-        sa.Column("digest", sa.Text, primary_key=True, nullable=False),
+        sa.Column("digest", _TEXT, primary_key=True, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "sighting",
-        sa.Column("line", sa.Text, primary_key=True, nullable=False),
+        sa.Column("line", _TEXT, primary_key=True, nullable=False),
         *_texts("fingerprint"),
         sa.Column("times", sa.Integer, nullable=False),
         *_texts("since"),
@@ -122,7 +125,7 @@ def _readings() -> None:
     )
     op.create_table(
         "line",
-        sa.Column("id", sa.Text, primary_key=True, nullable=False),
+        sa.Column("id", _TEXT, primary_key=True, nullable=False),
         *_texts("customer", "rule", "digest", "changed_cycle"),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
@@ -140,20 +143,41 @@ def _readings() -> None:
     )
 
 
+_REFUSAL = "the record of what was posted is never altered"
+
+
 def _triggers() -> None:
+    kept = ("seq", "id", "key", "identity", "quantity")
+    alters = {"sqlite": "NEW.{0} IS NOT OLD.{0}", "postgresql": "NEW.{0} IS DISTINCT FROM OLD.{0}"}
+    dialect = op.get_bind().dialect.name
+    ends_once = " OR ".join(
+        ["OLD.state IN ('rejected', 'posted', 'failed', 'superseded')", *(alters[dialect].format(one) for one in kept)]
+    )
     refusals = {
-        "event_never_changes": "UPDATE ON event",
-        "event_never_leaves": "DELETE ON event",
-        "entry_never_leaves": "DELETE ON entry",
-        "meta_never_leaves": "DELETE ON meta",
-        "entry_ends_once": (
-            "UPDATE ON entry WHEN OLD.state IN ('rejected', 'posted', 'failed', 'superseded')"
-            " OR NEW.seq IS NOT OLD.seq OR NEW.id IS NOT OLD.id OR NEW.key IS NOT OLD.key"
-            " OR NEW.identity IS NOT OLD.identity OR NEW.quantity IS NOT OLD.quantity"
-        ),
+        "event_never_changes": ("UPDATE ON event", ""),
+        "event_never_leaves": ("DELETE ON event", ""),
+        "entry_never_leaves": ("DELETE ON entry", ""),
+        "meta_never_leaves": ("DELETE ON meta", ""),
+        "entry_ends_once": ("UPDATE ON entry", ends_once),
     }
-    for name, occasion in refusals.items():
+    if dialect == "sqlite":
+        for name, (occasion, when) in refusals.items():
+            condition = f"WHEN {when} " if when else ""
+            refused = f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
+            op.execute(f"CREATE TRIGGER {name} BEFORE {occasion} {condition}{refused}")
+        return
+    op.execute(
+        "CREATE FUNCTION record_is_never_altered() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
+    )
+    for name, (occasion, when) in refusals.items():
+        condition = f"WHEN ({when}) " if when else ""
         op.execute(
-            f"CREATE TRIGGER {name} BEFORE {occasion} "
-            "BEGIN SELECT RAISE(ABORT, 'the record of what was posted is never altered'); END"
+            f"CREATE TRIGGER {name} BEFORE {occasion} FOR EACH ROW {condition}"
+            "EXECUTE FUNCTION record_is_never_altered()"
+        )
+    for table in ("event", "entry", "meta"):
+        op.execute(
+            f"CREATE TRIGGER {table}_is_never_emptied BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
+            "EXECUTE FUNCTION record_is_never_altered()"
         )

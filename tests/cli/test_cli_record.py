@@ -1,0 +1,71 @@
+"""`ledger export`, `import`, `verify`, `backup` and `restore` as an admin types them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from syncd.cli.main import hoist, run
+from syncd.clock import real_now
+from syncd.ledger import Ledger
+
+CONFIG = """
+[syncd]
+database = "sqlite:///NAME.db"
+[connections.files]
+kind = "csv"
+path = "*.csv"
+customer = "customer"
+sku = "sku"
+quantity = "quantity"
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two configurations beside each other, and a ledger behind the first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mappings").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.toml").write_text(CONFIG.replace("NAME", name))
+    with Ledger.open("sqlite:///old.db", real_now, folder=tmp_path) as ledger:
+        ledger.begin_cycle("post", real_now())
+    return tmp_path
+
+
+def test_the_ledger_moves_to_another_database(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(hoist(["ledger", "export", "l.gz", "--config", "old.toml"])) == 0
+    assert "0 events are in l.gz, proven; head " in capsys.readouterr().out
+    assert run(["--config", "new.toml", "ledger", "import", "l.gz"]) == 0
+    assert "every change waits for a person" in capsys.readouterr().out
+    assert run(["--config", "new.toml", "ledger", "import", "l.gz"]) == 2
+    assert "holds this ledger already" in capsys.readouterr().err
+    assert run(["--config", "new.toml", "--json", "ledger", "verify"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["problems"], len(told["warnings"])) == (True, [], 1)
+    assert run(["--config", "new.toml", "ledger", "verify"]) == 0
+    assert "syncd: warning: the ledger was restored or went back" in capsys.readouterr().err
+
+
+def test_a_damaged_file_ends_with_4(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "l.gz").write_bytes(gzip.compress(b"{}\n"))
+    assert run(["--config", "new.toml", "ledger", "import", "l.gz"]) == 4
+    assert "l.gz is damaged" in capsys.readouterr().err
+    assert not (home / "new.db").exists()
+
+
+def test_a_ledger_that_went_back_unseen_ends_with_4(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger.open("sqlite:///old.db", real_now, folder=home) as ledger:
+        (home / "old.db.mark").write_text(f"{ledger.installation} {7:020d}\n")
+    assert run(["--config", "old.toml", "ledger", "verify"]) == 4
+    assert "the record once had 7 events and ends at event 0: it went back" in capsys.readouterr().err
+
+
+def test_a_backup_comes_back(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--config", "old.toml", "backup", "b.db"]) == 0
+    assert run(["--config", "new.toml", "restore", "b.db"]) == 0
+    assert "Restored. Run `syncd ledger verify`" in capsys.readouterr().out
+    assert run(["--config", "new.toml", "ledger", "verify"]) == 0
