@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -55,8 +56,9 @@ def run_daemon(
     """Runs until SIGTERM or SIGINT, then returns 0. SIGHUP reads the files anew and runs a cycle at once.
 
     `log_to`: where the log goes instead of standard error. `run`: what one cycle is; the demo looks over its shoulder.
-    Must be called in the main thread. Raises UserFault where the files have faults at the start, LedgerBusy where
-    another process holds the ledger, LedgerBroken, SyncdError where the port is taken.
+    Must be called in the main thread. Where the record is broken, nothing is done but saying so, and 4 is returned.
+    Raises UserFault where the files have faults at the start, LedgerBusy where another process holds the ledger,
+    LedgerBroken where it cannot be opened at all, SyncdError where the port is taken.
     """
     logs.configure(debug=debug, stream=log_to)
     with ExitStack() as stack:
@@ -65,8 +67,11 @@ def run_daemon(
         config, _ = files.current()
         for warning in config.warnings:
             log.warning("config_warning", what=warning)
-        ledger = stack.enter_context(Ledger.open(config.database, clock, folder=config.folder))
-        ledger.claim("run")
+        try:
+            ledger = stack.enter_context(Ledger.open(config.database, clock, folder=config.folder))
+            ledger.claim("run")
+        except LedgerBroken as error:
+            return _stay_red(commands, stack, config, clock, error)
         board = Board()
         server = Server(config.web.host, config.web.port, board, ledger, clock)
         stack.callback(server.stop)
@@ -92,6 +97,31 @@ def run_daemon(
             schedule.stop()
     log.info("daemon_ended")
     return 0
+
+
+def _stay_red(
+    commands: SimpleQueue[int], stack: ExitStack, config: Config, clock: Clock, error: LedgerBroken
+) -> int:
+    """The record is broken at the start: nothing is read or posted, and the pages say why until SIGTERM or SIGINT.
+
+    A process that ended at once would be started again and again, and nobody would see a red light. Raises `error`
+    where the ledger is so broken that it cannot even be opened."""
+    log.critical("ledger_broken", what=str(error), consequence="nothing is posted until syncd starts again")
+    try:
+        ledger = stack.enter_context(
+            Ledger.open(config.database, clock, folder=config.folder, create=False, check=False)
+        )
+    except SyncdError:
+        raise error from None
+    board = Board()
+    board.configured(config)
+    board.broke(str(error))
+    server = Server(config.web.host, config.web.port, board, ledger, clock)
+    stack.callback(server.stop)
+    while commands.get() == signal.SIGHUP:
+        log.critical("ledger_broken", what=str(error), consequence="restore a backup, then start syncd again")
+    board.stops()
+    return LedgerBroken.exit_status
 
 
 @contextmanager
@@ -166,7 +196,13 @@ class Files:
 
 
 def _secrets(config: Config) -> Iterator[str]:
-    """The values of all secrets that can be read now, for the logs to hide."""
+    """The values of all secrets that can be read now, for the logs and messages to hide."""
+    if password := urlsplit(config.database).password:
+        yield config.database
+        yield unquote(password)
+    for alert in config.alerts:
+        if alert.to is not None and not alert.to.problem(config.folder):
+            yield alert.to.reveal(config.folder)
     for connection in config.connections.values():
         for name in type(connection.settings).model_fields:
             value = getattr(connection.settings, name)
@@ -252,8 +288,7 @@ class Daemon:
         self._broken = ""
         self._faults: tuple[str, ...] = ()
         self._idle_since = running()
-        last = ledger.cycle()
-        self._watch = ClockWatch(last["as_of"] if last else None, running) if fixed_now() is None else None
+        self._watch = ClockWatch(ledger.latest_as_of(), running) if fixed_now() is None else None
         self._place: tuple[str, str, int] | None = None
         self.stop = threading.Event()
         self.configured: Callable[[Config], None] = lambda config: None
@@ -309,7 +344,9 @@ class Daemon:
         self._board.configured(config)
         self.configured(config)
         self._board.began()
+        self._ledger.claim("run")  # nothing happens, unless the ledger's server was away and another claim is needed
         cycle = self._run(self._believed(config), mappings, self._kinds, self._ledger, self._clock, stop=self.stop)
+        self._board.forgot(self._ledger.restored)
         self._board.ended_well(cycle, self._clock(), self._ledger.head())
 
     def _same_place(self, config: Config) -> None:

@@ -1,7 +1,7 @@
-"""One cycle, readable as the specification: recover, read, plan, write down, post, settle.
+"""One cycle, readable as the specification: recover, read, plan, write down, post, settle, alert.
 
-No decision is made here: `core` plans and judges, `posting` sends, the ledger remembers. A cycle in which nothing
-changed writes no entry and commits twice.
+No decision is made here: `core` plans and judges, `posting` sends, the ledger remembers, `alerting` tells. A cycle
+in which nothing changed writes no entry and commits twice.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import structlog
 
+from syncd.alerts.channels import Fared
 from syncd.clock import Clock
 from syncd.config import Config
 from syncd.connect.contract import Connector
-from syncd.core.entries import OPEN, Entry, EntryState, KnownCustomer, Past
+from syncd.core.entries import OPEN, Entry, EntryState, KnownCustomer, Observation, Past
 from syncd.core.evidence import canonical, keep_rule
 from syncd.core.intents import Writing, write_down
-from syncd.core.keys import mark_prefix
-from syncd.core.plan import Plan, make_plan, paid_total
+from syncd.core.plan import Plan, make_plan
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
-from syncd.core.rules import Mappings, Mode
+from syncd.core.rules import Mappings, Mode, Rule
 from syncd.core.shown import derivation_json
+from syncd.core.sources import paid_total, renewed_traces, tracer
+from syncd.cycle.alerting import Scene, tell
 from syncd.cycle.connections import Opened, open_connections
 from syncd.cycle.posting import post_all, recover
 from syncd.cycle.reading import Evidence, Progress, Readings, read_world
 from syncd.ledger import Ledger
+from syncd.ledger.cycles import TRUSTED, UNMARKED
 from syncd.model import Moment, State
 from syncd.periods import local_date, month_of
 
@@ -38,13 +42,17 @@ log = structlog.get_logger()
 
 # A clock that falls back further than this is not believed.
 JUMP = timedelta(hours=1)
+# What a cycle's instant is worth: besides the two words that the ledger knows.
+BELIEVED = ""
 # Who approved what `syncd apply` posts: whoever applied the plan.
 APPLY = "apply"
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What one cycle saw and did. `entries`: those that ended, or began to wait, in this cycle."""
+    """What one cycle saw and did. `entries`: those that ended, or began to wait, in this cycle.
+    `alerts`: how each channel fared; no exit status rests on it. `clock`: what its instant is worth as a mark that the
+    clock may not fall behind."""
 
     id: str
     plan: Plan
@@ -52,6 +60,8 @@ class Cycle:
     waiting: int
     in_doubt: int
     requests: int
+    alerts: tuple[Fared, ...] = ()
+    clock: str = BELIEVED
 
     @property
     def failed(self) -> bool:
@@ -60,21 +70,35 @@ class Cycle:
 
     @property
     def exit_status(self) -> int:
-        """1 where something failed, else 3 where something waits for a person, else 0."""
-        return 1 if self.failed else 3 if self.waiting else 0
+        """1 where something failed, else 3 where something waits for a person or a guard tripped, also where nothing
+        is written down because of the mode; else 0."""
+        return 1 if self.failed else 3 if self.waiting or self.guarded else 0
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a guard tripped, beyond what a person let through in this cycle."""
+        posted = {entry.intent.key for entry in self.entries if entry.state is EntryState.POSTED}
+        return bool(self.plan.suspects) or any(
+            line.guards and not (line.effects and all(effect.posting.key in posted for effect in line.effects))
+            for line in self.plan.lines
+        )
 
     def summary(self) -> dict[str, Any]:
         """The canonical line of a cycle: counts only, no names."""
         actions: dict[str, int] = defaultdict(int)
         states: dict[str, int] = defaultdict(int)
+        guards: dict[str, int] = defaultdict(int)
         for line in self.plan.lines:
             actions[str(line.action)] += 1
+            for guard in line.guards:
+                guards[str(guard)] += 1
         for entry in self.entries:
             states[str(entry.state)] += 1
         return {
             "mode": str(self.plan.mode),
             "lines": len(self.plan.lines),
             "actions": dict(sorted(actions.items())),
+            "guards": dict(sorted(guards.items())),
             "entries": dict(sorted(states.items())),
             "errors": len(self.plan.errors),
             "unmapped": len(self.plan.unmapped_products) + len(self.plan.unmapped_customers),
@@ -83,7 +107,16 @@ class Cycle:
             "in_doubt": self.in_doubt,
             "requests": self.requests,
             "checksum": self.plan.checksum,
+            **({"clock": self.clock} if self.clock != BELIEVED else {}),
+            **self._told(),
         }
+
+    def _told(self) -> dict[str, Any]:
+        """Messages and tickets, where there is a channel."""
+        if not self.alerts:
+            return {}
+        counts = {"sent": sum(one.sent for one in self.alerts), "failed": sum(one.failed for one in self.alerts)}
+        return {"alerts": counts | {"failing": [one.number for one in self.alerts if one.problem]}}
 
 
 def moment_of(config: Config, now: datetime) -> Moment:
@@ -105,9 +138,7 @@ def look(
 ) -> Plan:
     """Reads everything and plans; posts nothing and writes nothing. This is `syncd plan`."""
     past = ledger.past()
-    with open_connections(
-        config, kinds, clock, own_marker=mark_prefix(past.installation), stop=stop, waits=ledger.waits
-    ) as opened:
+    with open_connections(config, kinds, clock, ledger, stop=stop) as opened:
         moment = moment_of(config, clock())
         seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
         return _plan(config, mappings, seen, past, moment, seen.errors, counting=counting)
@@ -123,15 +154,17 @@ def run_cycle(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     agreed: Callable[[Plan], bool] | None = None,
+    trust_clock: bool = False,
 ) -> Cycle:
     """One full cycle. The ledger must be claimed.
 
     `agreed` is for `apply`: whether the plan is the one that a person agreed to. That one is posted, also where the
-    mode is propose; any other raises PlanMoved and posts nothing. Raises UserFault, LedgerBusy or LedgerBroken; what
-    vendors do wrong is in the result.
+    mode is propose; any other raises PlanMoved and posts nothing. `trust_clock`: a person says that the clock is right,
+    and that it was wrong where the ledger is ahead of it; what was noted before is no mark from here on. Raises
+    UserFault, LedgerBusy or LedgerBroken; what vendors do wrong is in the result.
     """
     now = clock()
-    doubts = _doubt(ledger, now)
+    doubts = () if trust_clock else _doubt(ledger, now)
     if doubts:
         config = _lowered(config, Mode.OBSERVE)
     amnesia = ledger.restored
@@ -142,16 +175,8 @@ def run_cycle(
         config = _lowered(config, Mode.PROPOSE)
     cycle = ledger.begin_cycle(str(config.house.mode), now.astimezone(config.house.zone))
     with structlog.contextvars.bound_contextvars(cycle=cycle):
-        with open_connections(
-            config,
-            kinds,
-            clock,
-            own_marker=mark_prefix(ledger.installation),
-            stop=stop,
-            waits=ledger.waits,
-            remember=ledger.remember_wait,
-        ) as opened:
-            troubles = recover(ledger, opened, now)
+        with open_connections(config, kinds, clock, ledger, remember=True, stop=stop) as opened:
+            troubles = recover(ledger, opened, now, believed=config.house.ceiling is not Mode.OBSERVE)
             past = ledger.past()
             moment = moment_of(config, now)
             seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
@@ -159,23 +184,25 @@ def run_cycle(
             plan = _plan(config, mappings, seen, past, moment, errors, counting=agreed is None)
             if agreed is not None and not agreed(plan):
                 raise PlanMoved(plan)
-            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, applying=agreed is not None)
-            written = _write(ledger, cycle, writing)
+            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, past, applying=agreed is not None)
+            written = _write(ledger, cycle, writing, seen.observations)
             posted, lost = post_all(ledger, opened, writing.sendable, stop=stop, progress=progress)
             plan = replace(plan, errors=(*plan.errors, *lost))
-            requests = sum(one.requests() for one in opened.values())
-        ended = {entry.id: entry for entry in (*written, *posted)}
-        result = Cycle(
-            cycle,
-            plan,
-            tuple(ended.values()),
-            waiting=len(ledger.entries(states={EntryState.HELD})),
-            in_doubt=len(ledger.entries(states={EntryState.UNKNOWN})),
-            requests=requests,
-        )
-        _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
-        if amnesia and not plan.errors and not result.in_doubt:
-            ledger.trust()
+            ended = {entry.id: entry for entry in (*written, *posted)}
+            result = Cycle(
+                cycle,
+                plan,
+                tuple(ended.values()),
+                waiting=len(ledger.entries(states={EntryState.HELD})),
+                in_doubt=len(ledger.entries(states={EntryState.UNKNOWN})),
+                requests=sum(one.requests() for one in opened.values()),
+                clock=_clock_word(config, trusted=trust_clock),
+            )
+            _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
+            if amnesia and not plan.errors and not result.in_doubt:
+                ledger.trust()
+            told = tell(Scene(config, mappings, ledger, opened, seen.views, cycle, plan, result.entries, now, stop))
+        result = replace(result, alerts=told)
         log.info("cycle", **result.summary(), seconds=round((clock() - now).total_seconds(), 3))
         return result
 
@@ -196,14 +223,21 @@ def _lowered(config: Config, ceiling: Mode) -> Config:
 
 def _doubt(ledger: Ledger, now: datetime) -> tuple[ReadError, ...]:
     """A clock that fell back says the wrong period: nothing is posted by it (RELIABILITY, "Time")."""
-    last = ledger.cycle()
-    if last is None or now >= last["as_of"] - JUMP:
+    latest = ledger.latest_as_of(after=now + JUMP)
+    if latest is None:
         return ()
     sentence = (
         f"the clock shows {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC, earlier than the last cycle "
-        f"({last['as_of']:%Y-%m-%d %H:%M} UTC); nothing is posted in this cycle. Check the machine's clock"
+        f"({latest:%Y-%m-%d %H:%M} UTC); nothing is posted in this cycle. Check the machine's clock; "
+        "if it is right now and was wrong then: syncd run --once --trust-clock"
     )
     return (ReadError("syncd", "", "clock", sentence),)
+
+
+def _clock_word(config: Config, *, trusted: bool) -> str:
+    """Under the ceiling observe nothing can be posted: because the clock is not believed, or in a rehearsal with
+    SYNCD_NOW. Such an instant is no mark."""
+    return TRUSTED if trusted else UNMARKED if config.house.ceiling is Mode.OBSERVE else BELIEVED
 
 
 def _plan(
@@ -225,7 +259,7 @@ def _evidence(config: Config, past: Past) -> Evidence:
     return Evidence(config.evidence.subjects, past.installation)
 
 
-def _write(ledger: Ledger, cycle: str, writing: Writing) -> Sequence[Entry]:
+def _write(ledger: Ledger, cycle: str, writing: Writing, observations: Sequence[Observation]) -> Sequence[Entry]:
     """Intentions first: nothing leaves before this is durable. No commit where there is nothing to write."""
     for entry, reason in writing.hold:
         ledger.settle(entry, EntryState.HELD, note=reason)
@@ -233,7 +267,7 @@ def _write(ledger: Ledger, cycle: str, writing: Writing) -> Sequence[Entry]:
         ledger.approve(writing.approve, by=APPLY)
     if not writing.supersede and not writing.intents:
         return ()
-    return ledger.write(cycle, writing.supersede, writing.intents)
+    return ledger.write(cycle, writing.supersede, writing.intents, observations)
 
 
 def _close(
@@ -256,7 +290,7 @@ def _close(
         cycle.summary(),
         observations=(*seen.observations, *(keep_rule(rule) for rule in mappings.rules)),
         sightings=sightings,
-        customers=known_customers(seen, past, plan),
+        customers=known_customers(seen, past, plan, mappings.rules),
         lines=_Derivations(plan),
         fresh=[name for name in opened if name not in failed],
     )
@@ -278,17 +312,23 @@ class _Derivations(Mapping[str, bytes]):
         return len(self._lines)
 
 
-def known_customers(seen: Readings, past: Past, plan: Plan) -> dict[str, Sequence[KnownCustomer]]:
-    """Who each connection showed, and what each customer came to where that can be believed.
+def known_customers(
+    seen: Readings, past: Past, plan: Plan, rules: Sequence[Rule] = ()
+) -> dict[str, Sequence[KnownCustomer]]:
+    """Who each connection showed, what each customer came to where that can be believed, and what of the `rules`'
+    SKUs it had.
 
     Totals of a suspect source are not believed, except those of customers about whom no question is open: their lines
-    agree, a person rejected the change, or they have no line. That is how a true fall becomes the new normal.
+    agree, a person rejected the change, or they have no line. That is how a true fall becomes the new normal. The same
+    holds of a SKU that no customer has any more.
     """
-    open_questions = {
-        line.customer
+    asking = [
+        line
         for line in plan.lines
         if line.action is not Action.NONE and not (line.action is Action.IGNORE and line.reason.startswith("rejected"))
-    }
+    ]
+    open_questions = {line.customer for line in asking}
+    of_blind_rules = {line.customer for line in asking if line.rule in plan.blind}
     owners: dict[tuple[str, str], set[str]] = defaultdict(set)
     for (customer, connection), found in seen.resolution.items():
         for one in found:
@@ -296,11 +336,24 @@ def known_customers(seen: Readings, past: Past, plan: Plan) -> dict[str, Sequenc
     result: dict[str, Sequence[KnownCustomer]] = {}
     for connection, view in seen.views.items():
         before = past.customers.get(connection, {})
-        totals: dict[str, dict[str, Any]] = defaultdict(dict)
+        totals: dict[str, dict[str, Decimal]] = defaultdict(dict)
+        had: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        traces = tracer(rules, connection)
         for (customer_id, query), reading in view.readings.items():
-            believed = connection not in plan.suspects or not owners[connection, customer_id] & open_questions
-            if reading.state is State.KNOWN and believed:
+            if reading.state is not State.KNOWN:
+                continue
+            had[customer_id][query.measure].update(
+                trace for count in reading.counts if count.quantity > 0 for trace in traces(query.measure, count)
+            )
+            if connection not in plan.suspects or not owners[connection, customer_id] & open_questions:
                 totals[customer_id][str(query)] = paid_total(reading.counts)
+        for customer_id, measures in had.items():
+            totals[customer_id] |= renewed_traces(
+                before.get(customer_id),
+                (trace for found in measures.values() for trace in found),
+                measures,
+                open_question=bool(owners[connection, customer_id] & of_blind_rules),
+            )
         known = {
             customer.id: KnownCustomer(
                 customer.id,

@@ -28,17 +28,22 @@ log = structlog.get_logger()
 ABSOLUTE = frozenset({Operation.SET_QUANTITY, Operation.END_LINE, Operation.CHANGE_PLAN})
 
 
-def recover(ledger: Ledger, opened: Mapping[str, Opened], now: datetime) -> list[ReadError]:
+def recover(
+    ledger: Ledger, opened: Mapping[str, Opened], now: datetime, *, believed: bool = True, own: bool = False
+) -> list[ReadError]:
     """Settles what an earlier process left in flight, by looking. Returns what could not be looked at.
+
+    `own`: syncd's own actions, messages and tickets, instead of changes in billing systems. `believed`: nobody doubts
+    the clock; a jump of it is no quiet time.
 
     A `sending` entry may have left, so it is `unknown`. An `unknown` one becomes `posted` when the change is there, and
     is `planned` again only when two looks agree that it is not, after the time in which a lost request may still land;
     then the plan sends it, or supersedes it where somebody else has written the record since.
     """
     errors = []
-    for entry in ledger.entries(states={EntryState.SENDING}):
+    for entry in ledger.entries(states={EntryState.SENDING}, own=own):
         ledger.settle(entry, EntryState.UNKNOWN, note="the process ended while this was being sent")
-    for entry in ledger.entries(states={EntryState.UNKNOWN}):
+    for entry in ledger.entries(states={EntryState.UNKNOWN}, own=own):
         one = opened.get(entry.intent.connection)
         if one is None:
             reason = (
@@ -47,18 +52,20 @@ def recover(ledger: Ledger, opened: Mapping[str, Opened], now: datetime) -> list
             errors.append(ReadError(entry.intent.connection, entry.intent.customer, "unsupported", reason))
             continue
         try:
-            probe(ledger, one, entry, now)
+            probe(ledger, one, entry, now, believed=believed)
         except VendorError as error:
             errors.append(ReadError(one.name, entry.intent.customer, error.code, str(error)))
     return errors
 
 
-def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime) -> Entry:
+def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed: bool = True) -> Entry:
     """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
     sight = one.connection.find(entry.intent.posting)
     if isinstance(sight, Found):
         return _settle(ledger, entry, EntryState.POSTED, "found when looking", sight.remote_id or entry.remote_id)
-    if entry.sent_at is not None and now - entry.sent_at < _delivery(one, entry).request_life:
+    # Not since it was claimed: the machine may have slept between that and the sending.
+    doubtful_since = ledger.events(entry.id)[-1].at
+    if not believed or now - doubtful_since < _delivery(one, entry).request_life:
         return entry  # a lost request may still land: absent now is not absent
     again = one.connection.find(entry.intent.posting)
     match sight, again:
@@ -78,24 +85,34 @@ def post_all(
     *,
     stop: threading.Event | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    own: bool = False,
 ) -> tuple[list[Entry], list[ReadError]]:
     """Posts every planned entry whose key may leave. Returns them as they ended, and what could not be looked at.
 
-    Between two postings the stop flag is looked at; what was not begun stays planned.
+    `own`: syncd's own actions, messages and tickets, instead of changes in billing systems.
+
+    Between two postings the stop flag is looked at; what was not begun stays planned. So does the rest of a connection
+    whose vendor asked for a long pause: nothing here sleeps through it (INTERFACE 2).
     """
+    for opening in opened.values():
+        opening.hasten()
+    resting: set[str] = set()
     done: list[Entry] = []
     errors: list[ReadError] = []
-    planned = [entry for entry in ledger.entries(states={EntryState.PLANNED}) if entry.intent.key in sendable]
+    known = ledger.entries(states={EntryState.PLANNED}, own=own)
+    planned = [entry for entry in known if entry.intent.key in sendable]
     for number, entry in enumerate(planned, start=1):
         if stop is not None and stop.is_set():
             break
         one = opened.get(entry.intent.connection)
-        if one is None:
+        if one is None or one.name in resting:
             continue
         try:
             ended = _post(ledger, one, entry)
         except VendorError as error:
             errors.append(ReadError(one.name, entry.intent.customer, error.code, str(error)))
+            if error.code == "deferred":
+                resting.add(one.name)
             continue
         if ended is not None:
             done.append(ended)
@@ -142,6 +159,10 @@ def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
             return f"the record changed since it was planned: {what}"
         case Found() if entry.intent.operation in ABSOLUTE and entry.attempts == 0:
             return "somebody else made the same change meanwhile"
+        case Found(quantity=shown) if entry.attempts == 0 and shown not in (None, entry.intent.posting.quantity):
+            # A restored ledger names another change alike.
+            wanted = plain(entry.intent.posting.quantity)
+            return f"its mark is there already, with {plain(shown)} instead of {wanted}"
         case Found():
             return sight
 

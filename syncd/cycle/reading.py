@@ -301,7 +301,7 @@ def _unresolved(resolution: Resolution, failed: Mapping[str, ReadError]) -> Iter
     for (customer, connection), found in sorted(resolution.items()):
         for one in found:
             if one.state is not State.KNOWN and connection not in failed:
-                yield ReadError(connection, customer, "gone" if one.state is State.GONE else "not_found", one.reason)
+                yield ReadError(connection, customer, one.code, one.reason)
 
 
 def _teller(desk: _Desk, progress: Progress | None) -> Tell:

@@ -40,9 +40,10 @@ class Snapshot:
     """One moment of the daemon.
 
     `trouble`: why the last cycle failed by itself, `broken`: why the ledger is not trusted, `doubt`: why the clock is
-    not; empty where all is well. `faults` are sentences about the files as they stand now. `running_since` and
-    `due_within` are for the look whether a cycle is stuck: monotonic seconds, and the longest time one may take.
-    `results`, `entries` and `requests` count since the process began.
+    not; empty where all is well. `restored`: the ledger went back, and was not looked through yet. `faults` are
+    sentences about the files as they stand now. `running_since` and `due_within` are for the look whether a cycle is
+    stuck: monotonic seconds, and the longest time one may take.
+    `results`, `entries`, `alerts` and `requests` count since the process began.
     """
 
     mode: Mode = Mode.OBSERVE
@@ -58,9 +59,11 @@ class Snapshot:
     trouble: str = ""
     broken: str = ""
     doubt: str = ""
+    restored: bool = False
     faults: tuple[str, ...] = ()
     stopping: bool = False
     results: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[tuple[int, str], tuple[int, int]] = field(default_factory=dict)  # channel -> (sent, failed)
     entries: Mapping[str, int] = field(default_factory=dict)
     requests: int = 0
     head: tuple[int, str] | None = None
@@ -124,6 +127,10 @@ class Board:
             entries = dict(before.entries)
             for entry in cycle.entries:
                 entries[str(entry.state)] = entries.get(str(entry.state), 0) + 1
+            alerts = dict(before.alerts)
+            for one in cycle.alerts:
+                sent, failed = alerts.get((one.number, one.kind), (0, 0))
+                alerts[one.number, one.kind] = sent + one.sent, failed + one.failed
             self._rest(
                 cycle=cycle,
                 ended_at=at,
@@ -132,6 +139,7 @@ class Board:
                 sources=tuple(_source(one, cycle, at) for one in before.sources),
                 results=_more(before.results, "incomplete" if cycle.failed else "whole"),
                 entries=MappingProxyType(entries),
+                alerts=MappingProxyType(alerts),
                 requests=before.requests + cycle.requests,
                 head=head,
             )
@@ -146,6 +154,11 @@ class Board:
         """The ledger cannot be trusted: nothing is posted until the process starts again."""
         with self._lock:
             self._rest(broken=why, results=_more(self._now.results, "error"))
+
+    def forgot(self, restored: bool) -> None:
+        """Whether the ledger may have forgotten what it posted, so that every change waits for a person."""
+        with self._lock:
+            self._now = replace(self._now, restored=restored)
 
     def doubted(self, why: str) -> None:
         """Why the clock is not believed in this cycle; "" where it is."""

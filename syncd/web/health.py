@@ -33,6 +33,11 @@ def unready(now: Snapshot, monotonic: float) -> list[str]:
         reasons.append("cycle_failed: the last cycle failed by itself (see the log); the next one tries again")
     if now.doubt:
         reasons.append("clock_doubted: the clock jumped by more than an hour; nothing is posted")
+    if now.restored:
+        reasons.append(
+            "ledger_restored: the ledger was restored or went back; every change waits for a person until one cycle "
+            "has read everything"
+        )
     if stuck_reason := stuck(now, monotonic):
         reasons.append(stuck_reason)
     if now.cycle is None and not reasons:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from syncd import __version__
 from syncd.core.entries import EntryState
+from syncd.core.guards import Guard
 from syncd.core.policy import Action
 from syncd.web.board import Board, Snapshot
 
@@ -58,6 +59,9 @@ class Metrics(Collector):
         yield CounterMetricFamily("syncd_requests", "HTTP requests to vendors.", value=now.requests)
         yield from _plan(now)
         yield from _sources(now)
+        yield from _alerts(now)
+        restored = "1 until everything was read once after a restore."
+        yield GaugeMetricFamily("syncd_ledger_restored", restored, value=int(now.restored))
         if now.head is not None:
             yield GaugeMetricFamily("syncd_ledger_events", "Events in the ledger's record.", value=now.head[0])
             witness = {"hash": now.head[1]}
@@ -72,6 +76,9 @@ def _plan(now: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("syncd_last_cycle_timestamp_seconds", "When the last cycle ended that went through.", last)
     lines = Counter(str(line.action) for line in cycle.plan.lines)
     yield _gauge("syncd_lines", "Lines of the last plan, by action.", "action", [str(one) for one in Action], lines)
+    tripped = Counter(str(guard) for line in cycle.plan.lines for guard in line.guards)
+    names = [str(one) for one in Guard]
+    yield _gauge("syncd_guarded_lines", "Lines that a guard holds back, by guard.", "guard", names, tripped)
     # A finding may name what it found ("rival writer: NAME"); the label is its kind.
     found = Counter(one.partition(":")[0] for line in cycle.plan.lines for one in line.findings)
     kinds = dict.fromkeys((*FINDINGS, *sorted(found)))
@@ -97,6 +104,20 @@ def _sources(now: Snapshot) -> Iterator[Metric]:
         if source.last_good is not None:
             good.add_metric([source.name], source.last_good.timestamp())
     yield from (up, suspect, good)
+
+
+def _alerts(now: Snapshot) -> Iterator[Metric]:
+    """How the channels of `[[alerts]]` fare; a channel is named by its place in the file."""
+    labels = ["channel", "kind"]
+    sent = CounterMetricFamily("syncd_alerts_sent", "Messages and changes of tickets that left.", labels=labels)
+    failed = CounterMetricFamily("syncd_alerts_failed", "Those that could not leave; tried again.", labels=labels)
+    failing = GaugeMetricFamily("syncd_alerts_failing", "1 where the last one could not leave.", labels=labels)
+    for (number, kind), (left, stayed) in sorted(now.alerts.items()):
+        sent.add_metric([str(number), kind], left)
+        failed.add_metric([str(number), kind], stayed)
+    for one in now.cycle.alerts if now.cycle else ():
+        failing.add_metric([str(one.number), one.kind], int(bool(one.problem)))
+    yield from (sent, failed, failing)
 
 
 def _gauge(name: str, about: str, label: str, values: Iterable[str], counts: Mapping[str, int]) -> GaugeMetricFamily:

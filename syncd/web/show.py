@@ -17,7 +17,7 @@ from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.rules import Mode
 from syncd.core.shown import money_text, quantity_text
-from syncd.model import Operation, State
+from syncd.model import OWN_ACTIONS, Operation, State
 from syncd.money import ZERO, plain
 from syncd.web.board import Snapshot
 
@@ -68,6 +68,10 @@ OPERATION_WORDS: Mapping[Operation, str] = {
     Operation.POST_CREDIT: "post a credit",
     Operation.REPORT_USAGE: "report usage",
     Operation.CHANGE_PLAN: "change the plan",
+    Operation.OPEN_TICKET: "open a ticket",
+    Operation.NOTE_TICKET: "note on a ticket",
+    Operation.CLOSE_TICKET: "close a ticket",
+    Operation.NOTIFY: "tell people",
 }
 MODE_WORDS: Mapping[Mode, str] = {
     Mode.OBSERVE: "writes to no outside system",
@@ -319,4 +323,6 @@ def sentence_of(entry: Entry) -> str:
     verb = OPERATION_WORDS[intent.operation]
     if intent.operation in (Operation.POST_LINE, Operation.POST_CREDIT):
         return f"{verb} of {plain(intent.posting.quantity)} for {intent.period}"
+    if intent.operation in OWN_ACTIONS:
+        return f"{verb}, on {intent.period}"
     return f"{verb} from {plain(intent.before)} to {plain(intent.to)}"

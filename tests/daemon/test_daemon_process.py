@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -199,3 +200,19 @@ def test_a_taken_port_and_faulty_files_are_one_line_each(start: Callable[..., Ru
     assert "[web] › listen" in taken.log.read_text().splitlines()[-1]
     assert len(faulty.log.read_text().splitlines()) == 1
     assert "bakcup" in faulty.log.read_text()
+
+
+def test_a_record_broken_at_the_start_is_shown_red_and_ends_with_4(start: Callable[..., Running]) -> None:
+    first = start()
+    first.until(first.ready)
+    assert first.end() == 0
+    with sqlite3.connect(first.folder / "state" / "syncd.db") as database:
+        database.execute("UPDATE meta SET head = 'x'")
+    database.close()
+    broken = start()
+    broken.until(lambda: broken.ask("/readyz")[0] == 503)
+    assert "ledger_broken" in broken.ask("/readyz")[1]
+    told = [line for line in broken.events() if line["event"] == "ledger_broken"]
+    assert "restore a backup" in told[0]["what"]
+    assert broken.cycles() == 0
+    assert broken.end() == 4

@@ -289,8 +289,8 @@ def test_money_is_signed_by_what_the_customer_pays(
 
 def test_a_ledger_that_cannot_be_read_is_said_calmly(ledger: Ledger) -> None:
     board = board_with(cycle(plan(line())))
-    ledger.path.rename(ledger.path.with_suffix(".gone"))
-    ledger._engine.dispose()
+    ledger.place.path.rename(ledger.place.path.with_suffix(".gone"))
+    ledger.place.engine.dispose()
     answer = Browser(board, ledger).get("/held")
 
     assert answer.status == 503
