@@ -7,6 +7,8 @@ from syncd.connect.contract import Abilities, Delivery, Filter, Measure
 from syncd.model import Operation
 
 SERIAL_LENGTH = 50
+XREF_LENGTH = 100
+NOTE_MARK_LENGTH = 100  # ours: the text of a note has no documented limit
 
 FILTERS = {
     "type": Filter("globs", "Type of the configuration or of the ticket, by name or id."),
@@ -34,7 +36,8 @@ MEASURES = {
     ),
 }
 
-# 429 does not say that nothing was done (the vendor documents only the wait): its outcome is looked for.
+# 429 does not say that nothing was done (the vendor documents only the wait, and its CDN answers 429 as well): the
+# outcome of a throttled write is looked for.
 _SET = Delivery("S")
 _CREATE = Delivery("M", marker=SERIAL_NUMBER, marker_length=SERIAL_LENGTH)
 OPERATIONS = {
@@ -43,8 +46,13 @@ OPERATIONS = {
     Operation.ADD_LINE: _CREATE,
     Operation.POST_LINE: _CREATE,
     Operation.POST_CREDIT: _CREATE,
+    Operation.OPEN_TICKET: Delivery("M", marker="externalXRef", marker_length=XREF_LENGTH),
+    Operation.NOTE_TICKET: Delivery("M", marker="text", marker_length=NOTE_MARK_LENGTH),
+    Operation.CLOSE_TICKET: _SET,
 }
+# Additions that are made; tickets have their own module.
 CREATES = frozenset({Operation.ADD_LINE, Operation.POST_LINE, Operation.POST_CREDIT})
+TICKETS = frozenset({Operation.OPEN_TICKET, Operation.NOTE_TICKET, Operation.CLOSE_TICKET})
 
 ABILITIES = Abilities(
     reads=frozenset({"billed", "invoiced", "used"}),

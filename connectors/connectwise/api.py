@@ -39,6 +39,7 @@ class Api:
         self._codebase = ALIAS if settings.base_url else ""
         self._looked_again = False
         self.numbered: set[str] = set()  # kinds of lists that are read by page number here; see `paging`
+        self.uncounted: set[str] = set()  # kinds of lists that have no count here
 
         def credentials() -> tuple[str, str]:
             try:

@@ -84,6 +84,11 @@ class ConnectWiseSettings(HttpSettings):
         "an agreement whose period type is Future or Both is always in advance.",
         examples=["advance"],
     )
+    closed_status: str = Field(
+        "",
+        description="Status that closes a ticket, where a board has several closed ones and flags none as default.",
+        examples=["Closed"],
+    )
     concurrency: int | None = Field(4, ge=1, le=64, description="Simultaneous requests; the vendor asks for few.")
     requests_per_minute: int | None = Field(
         None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from connectors.connectwise.abilities import CREATES
+from connectors.connectwise.abilities import CREATES, TICKETS
 from connectors.connectwise.api import Api
 from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
 from connectors.connectwise.invoiced import booked
@@ -82,6 +82,8 @@ class ConnectWise:
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         """Why this must not be sent, judged from what was read; "" where it may. No I/O."""
+        if posting.operation in TICKETS:
+            return self._poster.tickets.refusal(posting)
         agreements = self._reader.agreements.known()
         terms = agreements.terms.get(int(posting.agreement_id or 0)) if agreements else None
         if reason := refusal(posting, billing, products, moment, terms):
@@ -91,7 +93,10 @@ class ConnectWise:
         return ""
 
     def wire(self, posting: Posting) -> Wire:
-        """The request for this posting; equal postings give equal bytes."""
+        """The request for this posting; equal postings give equal bytes.
+
+        Closing a ticket reads its board for the status that closes it, where this connection has not yet: VendorError.
+        """
         return self._poster.wire(posting)
 
     def send(self, posting: Posting, wire: Wire) -> Outcome:

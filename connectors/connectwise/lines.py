@@ -19,7 +19,7 @@ from connectors.connectwise.payloads import Addition
 from syncd.errors import VendorError
 from syncd.model import BilledLine, Moment
 from syncd.money import number
-from syncd.periods import DAY, Period, period_on
+from syncd.periods import DAY, period_on
 
 
 def last_billed_day(addition: Addition, cancelled_day_billed: bool) -> date | None:
@@ -54,8 +54,8 @@ def billed_line(
     """The line that this addition is today, None where it is none.
 
     None: ended, cancelled, or a charge of another time. A recurring line that begins later is given with its first
-    day, so that nobody adds a second one. One-time charges that syncd itself made for the current period are given
-    even when their last day has passed, because a period's true-ups are summed.
+    day, so that nobody adds a second one. One-time charges that syncd itself made for the current period or a later
+    one are given even when their last day has passed, because a period's true-ups are summed.
     Raises VendorError `malformed` where an open addition shows no usable quantity.
     """
     starts = day(addition.effective_date)
@@ -67,7 +67,8 @@ def billed_line(
     open_today = (starts is None or starts <= moment.today) and (ends is None or ends >= moment.today)
     scheduled = not once and starts is not None and starts > moment.today
     current = terms.period(moment.today) or moment.period
-    ours = bool(mark) and once and starts is not None and ends is not None and _overlap(current, starts, ends)
+    # Those of a later period too: what is late for a closed period is dated into the first open one.
+    ours = bool(mark) and once and ends is not None and ends >= current.first
     if not (open_today or scheduled or ours):
         return None
     return BilledLine(
@@ -114,7 +115,3 @@ def _once(starts: date | None, ends: date | None, terms: Terms, moment: Moment) 
         return False
     period = terms.period(starts) or period_on(starts, moment.period.first)
     return ends <= period.last
-
-
-def _overlap(period: Period, starts: date, ends: date) -> bool:
-    return starts <= period.last and ends >= period.first

@@ -1,9 +1,12 @@
 """Reads a list whole, or says that it could not. Owns both paging ways of ConnectWise; knows no record but its id.
 
 Forward-only paging is asked for first: rows come by rising id, and `pageId` means "greater than this id", so rows that
-others add or delete meanwhile cannot push one over a page's edge. The end is an empty page, never a short one. Some
-endpoints ignore the header; that shows (ids that do not rise, the same page again, links with page numbers), and the
-list is then read by page number, ordered by id, without doubles, compared with the endpoint's own count, and read
+others add or delete meanwhile cannot push one over a page's edge. The end is where the endpoint's own count is reached,
+or an empty page where it has no count. A short page alone is no end, and an empty one is not believed against the
+count: half a list would hide a mark, and its line would be posted a second time.
+
+Some endpoints ignore the header; that shows (ids that do not rise, the same page again, links with page numbers), and
+the list is then read by page number, ordered by id, without doubles, compared with the endpoint's own count, and read
 once more where it has several pages.
 """
 
@@ -41,16 +44,14 @@ def whole(
     *,
     conditions: str = "",
     fields: str = "",
-    counted: bool = False,
     countable: bool = True,
     optional: bool = False,
 ) -> Whole[R]:
     """All rows of a list, by rising id. Raises VendorError, `incomplete` where wholeness cannot be proved.
 
-    `counted`: compare with the endpoint's count in any case; an empty list is always compared. `countable`: whether
-    the endpoint has a count. `optional`: a 404 is no reason to look for another code base.
+    `countable`: whether the endpoint has a count. `optional`: a 404 is no reason to look for another code base.
     """
-    scan = _Scan(api, path, shape, conditions, fields, optional)
+    scan = _Scan(api, path, shape, conditions, fields, optional, countable)
     before: list[int] = []
     told: int | None = None
     ids: list[int] = []
@@ -58,11 +59,13 @@ def whole(
         forward = scan.forward()
         rows = scan.numbered() if forward is None else forward
         ids = [row.id for row in rows]
-        told = scan.count() if countable and (counted or not rows or forward is None) else None
+        told = scan.reached if forward is not None and scan.reached is not None else scan.count()
         # A count cannot see one row lost and another one gone: several numbered pages must be read twice alike.
         steady = forward is not None or scan.pages <= 1 or ids == before
         if steady and told in (None, len(rows)):
-            way = f"{scan.pages} numbered pages" if forward is None else "to the empty page, ids rising"
+            way = f"{scan.pages} numbered pages" if forward is None else "ids rising"
+            if forward is not None and told is None:
+                way = "to the empty page, ids rising"
             return Whole(tuple(rows), f"{len(rows)} rows, {way}" + ("" if told is None else f", count says {told}"))
         before = ids
     lack = f"and its count says {told}" if told not in (None, len(ids)) else "and other ones each time"
@@ -70,7 +73,9 @@ def whole(
 
 
 class _Scan(Generic[R]):
-    def __init__(self, api: Api, path: str, shape: type[R], conditions: str, fields: str, optional: bool) -> None:
+    def __init__(
+        self, api: Api, path: str, shape: type[R], conditions: str, fields: str, optional: bool, countable: bool
+    ) -> None:
         self._api = api
         self._path = path
         self._list: Any = list[shape]  # type: ignore[valid-type]
@@ -81,15 +86,19 @@ class _Scan(Generic[R]):
             "pageSize": PAGE_SIZE,
         }
         self._optional = optional
+        self._kind = re.sub(r"\d+", "#", path)
+        self._countable = countable
         self.pages = 0
+        self.reached: int | None = None  # the count, where the last forward scan ended by reaching it
 
     def forward(self) -> list[R] | None:
         """The list by `pageId`; None where the server does not page that way, or was seen not to for such lists."""
-        kind = re.sub(r"\d+", "#", self._path)
-        if kind in self._api.numbered:
+        self.reached = None
+        if self._kind in self._api.numbered:
             return None
         rows: list[R] = []
         last = 0
+        told: int | None = None
         while True:
             reply = self._api.read(
                 self._path,
@@ -102,10 +111,15 @@ class _Scan(Generic[R]):
                 return rows
             ids = [last, *(row.id for row in page)]
             if any(after <= before for before, after in pairwise(ids)) or _numbered(reply):
-                self._api.numbered.add(kind)
+                self._api.numbered.add(self._kind)
                 return None
             rows += page
             last = ids[-1]
+            if len(page) < PAGE_SIZE:
+                told = self.count() if told is None else told
+                if told == len(rows):
+                    self.reached = told
+                    return rows
 
     def numbered(self) -> list[R]:
         """The list by `page`, ordered by id; rows that slid onto a later page are kept once."""
@@ -127,11 +141,15 @@ class _Scan(Generic[R]):
 
     def count(self) -> int | None:
         """The endpoint's own count, None where it has none."""
+        if not self._countable or self._kind in self._api.uncounted:
+            return None
         try:
             reply = self._api.read(f"{self._path}/count", params=self._filter, optional=True)
             return reply.parse(Counted).count
         except VendorError as error:
             if error.code in ("not_found", "forbidden", "invalid", "malformed"):
+                if error.code == "not_found":
+                    self._api.uncounted.add(self._kind)
                 return None
             raise
 

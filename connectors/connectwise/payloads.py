@@ -156,6 +156,39 @@ class Ticket(Record):
     info: Stamp | None = field(name="_info", default=None)
 
 
+class DeskTicket(Record):
+    """A ticket as syncd opens and closes them."""
+
+    company: Ref
+    external_x_ref: str | None = None
+    board: Ref | None = None
+    status: Ref | None = None
+    closed_flag: bool | None = None
+    info: Stamp | None = field(name="_info", default=None)
+
+
+class TicketNote(Record):
+    ticket_id: int | None = None
+    text: str | None = None
+
+
+class Board(Record):
+    """A service board. `auto_close_status`: the status into which the board itself closes tickets."""
+
+    name: str
+    inactive_flag: bool | None = None
+    auto_close_status: Ref | None = None
+
+
+class BoardStatus(Record):
+    """A status of one board; each board has its own."""
+
+    name: str
+    inactive: bool | None = None
+    closed_status: bool | None = None
+    default_flag: bool | None = None
+
+
 class Invoice(Record):
     type: str
     company: Ref

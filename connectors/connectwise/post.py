@@ -1,4 +1,4 @@
-"""Writes additions: what is sent, what its answer means, and the look whether it is there.
+"""Writes additions: what is sent, what its answer means, and the look whether it is there. Tickets go to `tickets`.
 
 A quantity is set by PATCH on a known addition (an absolute value: class S). New additions carry syncd's mark, because
 ConnectWise has no idempotency key: they are looked for in the whole list of their agreement (class M). PUT is never
@@ -12,14 +12,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from connectors.connectwise.abilities import CREATES, OPERATIONS
+from connectors.connectwise.abilities import CREATES, OPERATIONS, TICKETS
 from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
-from connectors.connectwise.dates import day, written
+from connectors.connectwise.dates import day, instant, written
 from connectors.connectwise.errors import refused
 from connectors.connectwise.lines import changed_by, last_billed_day, version
 from connectors.connectwise.marks import bears, described, tail, text_of, units
 from connectors.connectwise.payloads import Addition
 from connectors.connectwise.read import Reader
+from connectors.connectwise.tickets import Tickets
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.errors import VendorError
@@ -36,43 +37,49 @@ class Poster:
 
     def __init__(self, reader: Reader, settings: ConnectWiseSettings) -> None:
         self._reader = reader
+        self.tickets = Tickets(reader.api, settings)
         self._field = settings.marker
         self._last_day_billed = settings.cancelled_day == "billed"
 
     def wire(self, posting: Posting) -> Wire:
         """The request for a posting; equal postings give equal bytes.
 
-        Pure, except that a custom marker field is looked up where this connection has not seen its id yet; that raises
-        VendorError. Raises ValueError for a posting that lacks what its operation needs (`refusal` names it before).
+        Pure, except that a custom marker field is looked up where this connection has not seen its id yet, and the
+        status that closes a ticket on its board; that raises VendorError. Raises ValueError for a posting that lacks
+        what its operation needs (`refusal` names it before).
         """
+        if posting.operation in TICKETS:
+            return self.tickets.wire(posting)
+        if posting.operation not in OPERATIONS:
+            raise ValueError(f"ConnectWise has no {posting.operation}")
         agreement = f"finance/agreements/{int(posting.agreement_id)}/additions"
         match posting.operation:
             case Operation.SET_QUANTITY:
                 return _patch(agreement, posting, "quantity", _exact(posting.quantity))
             case Operation.END_LINE:
                 return _patch(agreement, posting, "cancelledDate", written(self._cancelled(posting)))
-            case Operation.ADD_LINE | Operation.POST_LINE | Operation.POST_CREDIT:
-                return Wire("POST", agreement, json_bytes(self._body(posting)), _HEADERS)
-        raise ValueError(f"ConnectWise has no {posting.operation}")
+        return Wire("POST", agreement, json_bytes(self._body(posting)), _HEADERS)
 
     def send(self, posting: Posting, wire: Wire) -> Outcome:
         """Sends exactly these bytes, once, and reads the answer strictly."""
         return outcome(
             self._reader.api.send(wire),
-            receipt=lambda reply: self._receipt(posting, reply),
+            receipt=lambda reply: self._receipt(posting, wire, reply),
             refused=refused,
             throttled_is_harmless=OPERATIONS[posting.operation].throttled_is_harmless,
         )
 
     def find(self, posting: Posting, today: date) -> Sight:
         """Looks whether the change is there. Raises VendorError where it cannot tell."""
+        if posting.operation in TICKETS:
+            return self.tickets.find(posting)
         if posting.operation in CREATES:
             return self._find_mark(posting)
         found = self._standing(posting)
         if isinstance(found, Moved):
             return found
         ends = last_billed_day(found, self._last_day_billed)
-        by = f", last written by {changed_by(found)}" if changed_by(found) else ""
+        by = _writer(found)
         shown = plain(found.quantity) if found.quantity is not None else "no quantity"
         if posting.operation == Operation.SET_QUANTITY:
             if found.quantity == posting.quantity:
@@ -160,8 +167,10 @@ class Poster:
             raise ValueError("a line that ends needs a last billed day")
         return posting.ends if self._last_day_billed else posting.ends + DAY
 
-    def _receipt(self, posting: Posting, reply: Reply) -> Receipt | None:
+    def _receipt(self, posting: Posting, wire: Wire, reply: Reply) -> Receipt | None:
         """The answer as a receipt, where it shows the record that was meant with everything that was asked."""
+        if posting.operation in TICKETS:
+            return self.tickets.receipt(posting, wire, reply)
         try:
             shown = reply.parse(Addition)
         except VendorError:
@@ -220,6 +229,14 @@ def _prorates(posting: Posting) -> bool:
 def _patch(agreement: str, posting: Posting, field: str, value: object) -> Wire:
     body = [{"op": "replace", "path": field, "value": value}]
     return Wire("PATCH", f"{agreement}/{int(posting.line_id)}", json_bytes(body), _HEADERS)
+
+
+def _writer(addition: Addition) -> str:
+    """Who wrote it last and when, as the vendor tells: another integration shows by its login, and by its hour."""
+    if not changed_by(addition):
+        return ""
+    at = instant(addition.info.last_updated if addition.info else None)
+    return f", last written by {changed_by(addition)}" + (f" on {at:%Y-%m-%d at %H:%M} UTC" if at else "")
 
 
 def _exact(value: Decimal) -> Decimal:

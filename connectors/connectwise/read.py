@@ -98,9 +98,7 @@ class Reader:
 
     def customers(self) -> tuple[RemoteCustomer, ...]:
         """All companies that are not deleted. Raises VendorError; a list without any is `incomplete`, not empty."""
-        found = whole(
-            self.api, "company/companies", payloads.Company, fields="id,identifier,name,deletedFlag", counted=True
-        )
+        found = whole(self.api, "company/companies", payloads.Company, fields="id,identifier,name,deletedFlag")
         if not found.rows:
             raise VendorError(
                 "incomplete",
@@ -174,7 +172,7 @@ class Reader:
         )
 
     def _agreements(self) -> Agreements:
-        found = whole(self.api, "finance/agreements", payloads.Agreement, counted=True)
+        found = whole(self.api, "finance/agreements", payloads.Agreement)
         if not found.rows:
             raise VendorError(
                 "incomplete",
@@ -202,7 +200,7 @@ class Reader:
 
     def _catalog(self) -> tuple[payloads.CatalogItem, ...]:
         fields = "id,identifier,description,inactiveFlag,productClass,price,cost"
-        found = whole(self.api, "procurement/catalog", payloads.CatalogItem, fields=fields, counted=True)
+        found = whole(self.api, "procurement/catalog", payloads.CatalogItem, fields=fields)
         if not found.rows:
             raise VendorError(
                 "incomplete",

@@ -102,6 +102,11 @@ def _create(
             f'{product.identifier} cannot begin on {posting.starts}: billing of the agreement "{agreement.name}" '
             f"starts on {starts}, and ConnectWise refuses an earlier effective date"
         )
+    if terms is not None and terms.over_before(posting.starts):
+        return (
+            f'{product.identifier} cannot begin on {posting.starts}: the agreement "{agreement.name}" ends on '
+            f"{terms.last_day()}, so no invoice would bring it; bill it by hand"
+        )
     daily = posting.operation == Operation.POST_LINE and posting.options.get("prorate") == "daily"
     if daily and not agreement.prorates:
         return (

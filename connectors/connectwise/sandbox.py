@@ -1,5 +1,5 @@
 """A double of ConnectWise PSA over real HTTP: discovery, sign-in, rights, both ways of paging, filters, PATCH with its
-silent no-op, additions with their rules, invoicing, throttling, a rival who writes meanwhile.
+silent no-op, additions with their rules, tickets, invoicing, throttling, a rival who writes meanwhile.
 
 Shares no code with the connector. `build(world, …)` makes one; see there for what can be configured.
 """
@@ -7,7 +7,7 @@ Shares no code with the connector. `build(world, …)` makes one; see there for 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,10 @@ from werkzeug.wrappers import Request, Response
 
 from connectors.connectwise import sandbox_billing as billing
 from connectors.connectwise import sandbox_state as state
-from connectors.connectwise.sandbox_books import Books
+from connectors.connectwise.sandbox_desk import Desk
+from connectors.connectwise.sandbox_fill import fill, times
 from connectors.connectwise.sandbox_front import error, invalid, missing
+from syncd.model import Billing, Posting, Product, RemoteCustomer
 from syncd.sandbox.kit import json_response
 from syncd.sandbox.world import World
 
@@ -37,6 +39,8 @@ LISTS = (
     "time/entries",
     "time/workTypes",
 )
+# Lists that lie under a record of another list.
+BELOW = ("managementProducts", "crossReferences", "statuses", "notes")
 PATCHABLE = frozenset(
     "product quantity lessIncluded unitPrice unitCost billCustomer effectiveDate cancelledDate taxableFlag "
     "serialNumber invoiceDescription purchaseItemFlag specialOrderFlag description uom sequenceNumber "
@@ -62,7 +66,7 @@ def build(world: World, **options: Any) -> ConnectWiseDouble:
     return double
 
 
-class ConnectWiseDouble(Books):
+class ConnectWiseDouble(Desk):
     """State and routes. Tests reach in through `tables`, `codebase`, `rival`, `invoice` and `integrate`."""
 
     def __init__(self, world: World, **options: Any) -> None:
@@ -86,6 +90,17 @@ class ConnectWiseDouble(Books):
             self.touch(row, by)
             return row
 
+    def shift(self) -> None:
+        """Somebody adds a company, and takes away the one that was added before."""
+        with self.lock:
+            companies = self.tables["company/companies"]
+            sample = next(iter(companies.values()))
+            added = [number for number in companies if number < state.FIRST_COMPANY]
+            for number in added:
+                del companies[number]
+            number = (added[0] if added else 10) + 1
+            companies[number] = {**sample, "id": number, "identifier": f"Shifted{number}", "name": f"Shifted {number}"}
+
     def invoice(self, agreement: int) -> int:
         """Makes the agreement's next invoice, its children's additions included, and moves the next invoice date."""
         with self.lock:
@@ -103,6 +118,16 @@ class ConnectWiseDouble(Books):
                 1: {"id": 1, "agreementType": state.AGREEMENT_TYPE, "workstationProduct": {"id": product}}
             }
 
+    def fill(
+        self, customers: Sequence[RemoteCustomer], products: Sequence[Product], billings: Iterable[Billing]
+    ) -> None:
+        """Holds these records of a real ConnectWise instead of its own (see `syncd.sandbox.fill`)."""
+        self.settings |= fill(self, customers, products, billings)
+
+    def times(self, posting: Posting) -> int:
+        """How often the change that this posting asks for was made."""
+        return times(self, posting)
+
     # --- routes -----------------------------------------------------------------------------------------------------
 
     def _routes(self) -> None:
@@ -115,7 +140,10 @@ class ConnectWiseDouble(Books):
             "GET", f"{lists}/count", "", lambda request, area, kind: self.counted(request, self._all(f"{area}/{kind}"))
         )
         self.api("GET", f"{lists}/<int:number>", "", self._one_of)
-        self.api("GET", f"{lists}/<int:number>/<any(managementProducts, crossReferences):below>", "", self._below)
+        below = f"{lists}/<int:number>/<any({', '.join(BELOW)}):below>"
+        self.api("GET", below, "", self._below)
+        self.api("GET", f"{below}/count", "", self._count_below)
+        self.desk_routes(api)
         recap = "finance/agreementrecap"
         self.api("GET", f"{api}/{recap}/", recap, lambda request: self.listed(request, self.recaps()))
         self.api(
@@ -174,7 +202,12 @@ class ConnectWiseDouble(Books):
         return self.one(request, self._all(f"{area}/{kind}"), number)
 
     def _below(self, request: Request, area: str, kind: str, number: int, below: str) -> Any:
+        if number not in {row["id"] for row in self._all(f"{area}/{kind}")}:
+            return missing()
         return self.listed(request, self.sub_lists.get(f"{area}/{kind}/{number}/{below}", {}).values())
+
+    def _count_below(self, request: Request, area: str, kind: str, number: int, below: str) -> Any:
+        return self.counted(request, self.sub_lists.get(f"{area}/{kind}/{number}/{below}", {}).values())
 
     # --- additions --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Any
 
 Row = dict[str, Any]
 _ONE_DAY = timedelta(days=1)
-_MONTHS = {"Monthly": 1, "Quarterly": 3, "Annual": 12}
+_MONTHS = {"Monthly": 1, "Quarterly": 3, "Semi-Annual": 6, "Annual": 12}
 
 
 def as_day(value: Any) -> date | None:

@@ -20,7 +20,13 @@ Tables = dict[str, dict[int, Row]]
 FIRST_COMPANY = 250
 WORK_TYPES = ((1, "Remote Support"), (2, "Onsite Support"), (3, "Project Work"))
 DEVICE_TYPES = ((4, "Managed Workstation"), (5, "Managed Server"))
-BOARDS = ((1, "Service Desk"), (2, "Billing"))
+BOARDS = ((1, "Service Desk"), (2, "Billing"), (3, "Old Board"))
+# Board -> (id, name, default for new tickets, closes a ticket): how MSPs set them up, one way or several to be closed.
+STATUSES = {
+    1: ((11, "New", True, False), (12, "Completed", False, True), (13, "Cancelled", False, True)),
+    2: ((21, "New", True, False), (22, "In Progress", False, False), (23, "Closed", False, True)),
+    3: ((31, "New", True, False), (32, "Closed", False, True)),
+}
 AGREEMENT_TYPE = {"id": 1, "name": "Managed Services"}
 SYNC_FIELD = {"id": 12, "caption": "Sync Ref", "type": "Text", "entryMethod": "EntryField", "numberOfDecimals": 0}
 
@@ -55,7 +61,7 @@ def tables(world: World) -> Tables:
         _agreement(made, world, company, by_identifier)
         _devices(made, company)
         _work(made, world, company, dice)
-    _put(made, "service/boards", *({"id": number, "name": name} for number, name in BOARDS))
+    _put(made, "service/boards", *(_board(number, name) for number, name in BOARDS))
     _put(made, "time/workTypes", *({"id": number, "name": name} for number, name in WORK_TYPES))
     _put(
         made,
@@ -69,6 +75,33 @@ def tables(world: World) -> Tables:
 def custom_fields(marker: str | None = None) -> list[Row]:
     """The custom fields that every addition shows."""
     return [{**SYNC_FIELD, "value": marker}, {**SYNC_FIELD, "id": 13, "caption": "Cost Centre", "value": "IT"}]
+
+
+def _board(number: int, name: str) -> Row:
+    return {
+        "id": number,
+        "name": name,
+        "location": {"id": 11, "name": "Main"},
+        "department": {"id": 10, "name": "Services"},
+        "inactiveFlag": name.startswith("Old"),
+    }
+
+
+def statuses(number: int, name: str) -> dict[int, Row]:
+    """The statuses of a board."""
+    return {
+        id_: {
+            "id": id_,
+            "name": status,
+            "board": {"id": number, "name": name},
+            "sortOrder": order,
+            "displayOnBoard": True,
+            "inactive": False,
+            "closedStatus": closed,
+            "defaultFlag": default,
+        }
+        for order, (id_, status, default, closed) in enumerate(STATUSES[number])
+    }
 
 
 def _put(made: Tables, path: str, *rows: Row) -> None:
@@ -215,10 +248,12 @@ def _work(made: Tables, world: World, company: Company, dice: random.Random) -> 
         ticket = {
             "id": number + 10_000,
             "summary": f"Request {index + 1}",
+            "externalXRef": "",
             "recordType": "ServiceTicket",
             "board": {"id": BOARDS[0][0], "name": BOARDS[0][1]},
             "type": {"id": 1, "name": "Incident" if index % 2 else "Request"},
             "company": reference(company),
+            "status": {"id": 12, "name": "Completed"} if index % 2 == 0 else {"id": 11, "name": "New"},
             "closedFlag": index % 2 == 0,
             "_info": {"dateEntered": f"{at:%Y-%m-%dT%H:%M:%SZ}", "lastUpdated": f"{at:%Y-%m-%dT%H:%M:%SZ}"},
         }

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -46,7 +47,9 @@ class ClientCredentials(Auth):
 
     `form` gives the token request's fields, made anew for each fetch (assertions carry the time). `refused` words the
     vendor's token errors; it returns the VendorError to raise, or None to repeat after `wait` seconds (Entra's nodes
-    lag behind a certificate rotation), at most twice.
+    lag behind a certificate rotation), at most twice. `headers` gives the token request's headers, for vendors that
+    want the client's secret there (RFC 6749, 2.3.1). `as_json`: the fields go as a JSON object instead of a form, where
+    a vendor departs from the RFC.
     """
 
     requires_response_body = True
@@ -59,12 +62,16 @@ class ClientCredentials(Auth):
         *,
         wait: float = 10.0,
         pause: Callable[[float], None] = time.sleep,
+        headers: Callable[[], Mapping[str, str]] = dict,
+        as_json: bool = False,
     ) -> None:
         self._token_url = token_url
+        self._as_json = as_json
         self._form = form
         self._refused = refused
         self._wait = wait
         self._pause = pause
+        self._headers = headers
         self._lock = threading.Lock()
         self._token = ""
         self._good_until = 0.0
@@ -85,7 +92,9 @@ class ClientCredentials(Auth):
             if self._token and self._token != refused and time.monotonic() < self._good_until:
                 return self._token
             for last in (False, False, True):
-                response = yield Request("POST", self._token_url, data=dict(self._form()))
+                fields = dict(self._form())
+                sent: Mapping[str, Any] = {"json": fields} if self._as_json else {"data": fields}
+                response = yield Request("POST", self._token_url, headers=self._headers(), **sent)
                 response.read()
                 reply = Reply(
                     response.status_code,
@@ -97,9 +106,8 @@ class ClientCredentials(Auth):
                     break
                 error = self._refused(reply)
                 if error is not None or last:
-                    raise error or VendorError(
-                        "unauthorized", "the sign-in was refused three times", status=reply.status
-                    )
+                    code = "unavailable" if reply.status == 429 or reply.status >= 500 else "unauthorized"
+                    raise error or VendorError(code, "the sign-in was refused three times", status=reply.status)
                 self._pause(self._wait)
             answer = reply.parse(TokenAnswer)
             lifetime = float(answer.expires_in)

@@ -165,7 +165,11 @@ class Connection(Protocol):
         """
 
     def wire(self, posting: Posting) -> Wire:
-        """The request for this posting. Pure: equal postings give equal bytes."""
+        """The request for this posting. Pure: equal postings give equal bytes.
+
+        CLOSE_TICKET may first read what the vendor calls closed where the ticket stands, and raises VendorError where
+        that cannot be told; the bytes that come of it are frozen like all others.
+        """
 
     def send(self, posting: Posting, wire: Wire) -> Outcome:
         """Send exactly these bytes, once."""
@@ -173,7 +177,8 @@ class Connection(Protocol):
     def find(self, posting: Posting) -> Sight:
         """Look whether the change is there: before sending, after it, and when the outcome is not known.
 
-        Raises VendorError where it cannot tell.
+        Tickets are Found by their mark, notes by the mark in their text, a closing by a ticket that is closed, whoever
+        closed it. Raises VendorError where it cannot tell, and before an OPEN_TICKET that its board cannot take.
         """
 
     def close(self) -> None:

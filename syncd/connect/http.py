@@ -11,6 +11,7 @@ a sign-in flow without a time limit, and takes a third of the time that a reques
 
 from __future__ import annotations
 
+import math
 import ssl
 import threading
 import time
@@ -139,6 +140,7 @@ class Http:
         self._auth = auth
         self._explain = explain
         self._first_wait = first_wait
+        self._silence = timeout
         self._longest = timeout * PATIENCE_FACTOR
         secure = any(scheme == "https" for scheme, _, _ in self._origins)
         # Loading the public authorities takes 26 ms: only where TLS is spoken.
@@ -207,10 +209,14 @@ class Http:
     def send(
         self, wire: Wire, *, auth: Auth | None = None, headers: Mapping[str, str] | None = None, scope: str = ""
     ) -> Reply | NotSent | Unknown:
-        """Sends exactly these bytes once. Never raises for what happens on the wire (RELIABILITY, outcome table)."""
+        """Sends exactly these bytes once. Never raises for what happens on the wire (RELIABILITY, outcome table).
+
+        A wait that the vendor imposed before is slept through up to `timeout`; for a longer one nothing leaves, and
+        NotSent names the seconds. The gate remembers it for later cycles.
+        """
         try:
             url = self.address(wire.path)
-            with self.gate.slot(scope):
+            with self.gate.slot(scope, patience=self._silence):
                 extra = {**_lower(headers), **_lower(dict(wire.headers))}
                 request = httpx.Request(wire.method, url, headers={**self._headers, **extra}, content=wire.body or None)
                 reply = self._exchange(self._sending, request, auth or self._auth)
@@ -219,10 +225,11 @@ class Http:
         except httpx.TransportError as error:
             return Unknown(str(_transport(error, url, self._longest)))
         except VendorError as error:  # the budget said no, or the sign-in failed: nothing of ours left
-            return NotSent(str(error))
+            wait = self.gate.remaining(scope) if error.code == "deferred" else 0
+            return NotSent(str(error), Decimal(math.ceil(wait)))
         if reply.status == 429:
-            wait = retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
-            self.gate.hold(wait if wait is not None else self._first_wait, scope)
+            named = retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+            self.gate.hold(named if named is not None else self._first_wait, scope)
         return reply
 
     def explain(self, reply: Reply) -> tuple[str, str]:

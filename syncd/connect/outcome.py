@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from syncd.connect.http import Reply
+from syncd.connect.limits import LONGEST_HOLD
+from syncd.connect.retry import retry_after
 from syncd.model import NotSent, Outcome, Receipt, Refused, Unknown
 
 # Statuses that mean "refused" when they come with the vendor's own error shape.
@@ -31,5 +35,7 @@ def outcome(
     if reply.status in _REFUSING and (refusal := refused(reply)):
         return refusal
     if reply.status == 429 and throttled_is_harmless:
-        return NotSent("the vendor throttles; it documents that a throttled call does nothing", Decimal(0))
+        named = retry_after(reply.headers.get("retry-after"), datetime.now(UTC)) or 0.0
+        wait = Decimal(math.ceil(min(named, LONGEST_HOLD)))
+        return NotSent("the vendor throttles; it documents that a throttled call does nothing", wait)
     return Unknown(f"{reply.where} answered with status {reply.status}, which does not tell whether it was done")

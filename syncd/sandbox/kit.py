@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
@@ -35,6 +35,7 @@ FAULTS = (
     "ignore",  # answers as if done, changes nothing (writes only; the vendor's double decides how)
     "unauthorized",
     "unavailable",  # 503 with a proxy's page
+    "redirect",  # to another host, nothing was done
 )
 
 
@@ -177,6 +178,7 @@ class Double:
             "unavailable": lambda: Response(
                 "<html><body>503 Service Unavailable</body></html>", 503, mimetype="text/html"
             ),
+            "redirect": lambda: Response("", 302, headers={"Location": "https://sign-in.example/"}),
             "throttle": self._throttled,
             "unauthorized": self._unauthorized,
         }.get(what)
@@ -219,7 +221,10 @@ class Double:
         if request.path.startswith("/_sandbox"):
             return
         headers = {name.lower(): value for name, value in request.headers if name.lower() not in _CREDENTIALS}
-        body = "" if "token" in request.path else request.get_data(as_text=True)
+        try:
+            body = "" if "token" in request.path else request.get_data(as_text=True)
+        except ClientDisconnected:  # the client died in the middle of its request
+            body = ""
         recorded = Recorded(request.method, request.path, dict(request.args), headers, body, status)
         with self.lock:
             self.requests.append(recorded)

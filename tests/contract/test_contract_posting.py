@@ -1,63 +1,44 @@
-"""What every billing connector promises of its writes: one effect for one posting, whatever happens to the request."""
+"""What every connector promises of its writes: one effect for one posting, whatever happens to the request.
+
+The cases are the operations that the connectors declare: one that is declared is tested, or this suite fails.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
-from contract_kit import BILLING, MOMENT, TODAY, Stage, stage
+from contract_kit import ALL, BILLING, MOMENT, OFFERED, SLOW, Stage, stage
+from contract_postings import posting, postings
 
-from syncd.core import keys
-from syncd.model import Absent, Found, Moved, NotSent, Operation, Posting, Receipt, Refused, Unknown
+from syncd.model import OWN_ACTIONS, Absent, Found, Moved, NotSent, Operation, Outcome, Receipt, Refused, Sight, Unknown
 from syncd.sandbox.kit import FAULTS
 
-CASES = [(kind, operation) for kind in BILLING for operation in Operation]
+SETTING = [kind for kind in BILLING if Operation.SET_QUANTITY in ALL[kind].abilities.operations]
 
 
-def posting(one: Stage, operation: Operation) -> Posting:
-    """A posting of this operation that the double accepts, made from what was read."""
-    if operation not in one.connector.abilities.operations:
-        pytest.skip(f"{one.connector.kind} does not offer {operation}")
-    customers = {customer.id: customer for customer in one.connection.customers()}
-    products = {product.id: product for product in one.connection.products() if not product.obstacle}
-    billings = [billing for billing in one.connection.lines(list(customers.values()), MOMENT) if billing.lines]
-    line = next(line for line in billings[0].lines if not line.once and not line.obstacle and line.unit_price)
-    key = keys.key("TESTTEST", operation, f"test:{line.id}", str(MOMENT.period), 0)
-    free = next(id_ for id_ in products if id_ not in {line.product_id for line in billings[0].lines})
-    made = Posting(
-        operation=operation,
-        key=key,
-        marker=keys.marker("TESTTEST", key),
-        customer_id=line.customer_id,
-        quantity=Decimal(2),
-        agreement_id=line.agreement_id,
-        product_id=line.product_id,
-        product=line.product,
-        unit_price=line.unit_price,
-        unit_cost=line.unit_cost,
-        currency="USD",
-        starts=TODAY,
-        ends=MOMENT.period.last,
-        period=str(MOMENT.period),
-        description="2 seats added",
-    )
-    match operation:
-        case Operation.SET_QUANTITY:
-            return replace(
-                made, line_id=line.id, quantity=line.quantity + 1, before=line.quantity, version=line.version
-            )
-        case Operation.END_LINE:
-            return replace(
-                made, line_id=line.id, quantity=Decimal(0), before=line.quantity, ends=TODAY, version=line.version
-            )
-        case Operation.ADD_LINE:
-            return replace(made, product_id=free, product=products[free].identifier, ends=None)
-        case _:
-            assert line.unit_price is not None
-            return replace(made, amount=line.unit_price * 2)
+def under_faults(*faults: str) -> list[object]:
+    """(kind, fault, operation), for every operation that any kind declares."""
+    return [
+        pytest.param(kind, fault, operation, marks=[pytest.mark.slow] if fault == "slow" else [])
+        for fault in faults
+        for kind, operation in OFFERED
+    ]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of one posting. `done`: how often the double did it."""
+
+    before: Sight
+    outcome: Outcome
+    done: int
+    after: Sight
 
 
 def wait_until(there: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -68,63 +49,95 @@ def wait_until(there: Callable[[], bool], seconds: float = 5.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("kind", "operation"), CASES)
-def test_a_posting_is_there_afterwards_and_was_not_before(kind: str, operation: Operation) -> None:
+def aim(one: Stage, fault: str, method: str, path: str) -> None:
+    """The fault strikes the next write of this address and nothing else."""
+    one.double.fail(fault, method=method, path=re.escape(path.partition("?")[0].strip("/")) + "$", seconds=SLOW)
+
+
+@functools.cache
+def told(kind: str, fault: str) -> dict[Operation, Told]:
+    """Every operation of a kind, sent once under one fault ("" is none)."""
+    found = {}
     with stage(kind) as one:
-        wanted = posting(one, operation)
-
-        assert isinstance(one.connection.find(wanted), Absent)
-        outcome = one.connection.send(wanted, one.connection.wire(wanted))
-        assert isinstance(outcome, Receipt), outcome
-        assert isinstance(one.connection.find(wanted), Found)
-        assert one.writes() == 1
-
-
-@pytest.mark.parametrize(("kind", "operation"), CASES)
-def test_equal_postings_give_equal_bytes(kind: str, operation: Operation) -> None:
-    with stage(kind) as one:
-        wanted = posting(one, operation)
-        again = replace(wanted, quantity=Decimal(f"{wanted.quantity}.00"))
-
-        assert one.connection.wire(wanted) == one.connection.wire(again)
+        for operation, wanted in postings(one).items():
+            wire = one.connection.wire(wanted)
+            before = one.connection.find(wanted)
+            one.settled()
+            if fault:
+                aim(one, fault, wire.method, wire.path)
+            outcome = one.connection.send(wanted, wire)
+            if fault == "slow":  # it lands after the client gave up: what a lost answer looks like
+                wait_until(lambda: one.writes() == 1)
+            found[operation] = Told(before, outcome, one.writes(), one.connection.find(wanted))
+    return found
 
 
-@pytest.mark.parametrize(("kind", "operation"), CASES)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_outcome_never_lies(kind: str, operation: Operation, fault: str) -> None:
+@pytest.mark.parametrize(("kind", "fault", "operation"), under_faults(""))
+def test_a_posting_is_there_afterwards_and_was_not_before(kind: str, fault: str, operation: Operation) -> None:
+    one = told(kind, fault)[operation]
+    assert isinstance(one.before, Absent)
+    assert isinstance(one.outcome, Receipt), one.outcome
+    assert one.outcome.remote_id
+    assert isinstance(one.after, Found)
+    assert one.done == 1
+
+
+@pytest.mark.parametrize(("kind", "fault", "operation"), under_faults(*FAULTS))
+def test_an_outcome_never_lies(kind: str, fault: str, operation: Operation) -> None:
     """Receipt: done. Refused, NotSent: surely not. Unknown: either; and the look afterwards tells which."""
-    with stage(kind) as one:
-        wanted = posting(one, operation)
-        wire = one.connection.wire(wanted)
-        one.double.fail(fault, method=wire.method, seconds=1.3)
-
-        outcome = one.connection.send(wanted, wire)
-        if fault == "slow":  # it lands after the client gave up: what a lost answer looks like
-            assert isinstance(outcome, Unknown)
-            wait_until(lambda: one.writes() == 1)
-        done = one.writes()
-
-        assert isinstance(outcome, Receipt | Refused | NotSent | Unknown)
-        assert done <= 1
-        if isinstance(outcome, Receipt) and fault != "ignore":  # a vendor may answer as if it had; the look tells
-            assert done == 1
-        if isinstance(outcome, Refused | NotSent):
-            assert done == 0
-        sight = one.connection.find(wanted)
-        assert isinstance(sight, Found) == (done == 1)
+    one = told(kind, fault)[operation]
+    assert isinstance(one.outcome, Receipt | Refused | NotSent | Unknown)
+    assert one.done <= 1
+    if isinstance(one.outcome, Receipt) and fault != "ignore":  # a vendor may answer as if it had; the look tells
+        assert one.done == 1
+    if isinstance(one.outcome, Refused | NotSent):
+        assert one.done == 0
+    if fault in ("drop_before", "drop_after", "500_before", "500_after", "html", "redirect", "truncate", "slow"):
+        assert isinstance(one.outcome, Unknown), one.outcome
+    assert isinstance(one.after, Found) == (one.done == 1)
 
 
-@pytest.mark.parametrize(("kind", "operation"), CASES)
-def test_a_server_that_is_not_there_was_not_reached(kind: str, operation: Operation) -> None:
-    with stage(kind) as one:
-        wanted = posting(one, operation)
-        wire = one.connection.wire(wanted)
-        one.running.stop()
-
-        assert isinstance(one.connection.send(wanted, wire), NotSent)
+@pytest.mark.parametrize(("kind", "fault", "operation"), under_faults("throttle"))
+def test_a_throttled_write_is_not_sent_only_where_the_vendor_documents_it(
+    kind: str, fault: str, operation: Operation
+) -> None:
+    harmless = ALL[kind].abilities.operations[operation].throttled_is_harmless
+    assert isinstance(told(kind, fault)[operation].outcome, NotSent if harmless else Unknown)
 
 
 @pytest.mark.parametrize("kind", BILLING)
+def test_equal_postings_give_equal_bytes_and_no_other_connection_s(kind: str) -> None:
+    with stage(kind) as one:
+        made = postings(one)
+        bytes_ = {operation: one.connection.wire(wanted) for operation, wanted in made.items()}
+        for operation, wanted in made.items():
+            again = replace(wanted, quantity=Decimal(f"{wanted.quantity}.00"))
+            assert one.connection.wire(again) == bytes_[operation], operation
+        assert one.writes() == 0
+
+
+@pytest.mark.parametrize("kind", BILLING)
+def test_a_server_that_is_not_there_was_not_reached(kind: str) -> None:
+    with stage(kind) as one:
+        ready = [(wanted, one.connection.wire(wanted)) for wanted in postings(one).values()]
+        one.running.stop()
+        for wanted, wire in ready:
+            assert isinstance(one.connection.send(wanted, wire), NotSent), wanted.operation
+
+
+@pytest.mark.parametrize(("kind", "operation"), OFFERED)
+def test_the_mark_fits_where_it_is_declared_to_go(kind: str, operation: Operation) -> None:
+    delivery = ALL[kind].abilities.operations[operation]
+    assert bool(delivery.marker) == (delivery.vendor_class in ("M", "K", "U"))
+    if not delivery.marker:
+        return
+    with stage(kind) as one:
+        wanted = posting(one, operation)
+        assert len(wanted.marker) <= delivery.marker_length
+        assert wanted.marker.encode() in one.connection.wire(wanted).body + one.connection.wire(wanted).path.encode()
+
+
+@pytest.mark.parametrize("kind", SETTING)
 def test_a_quantity_that_somebody_else_changed_is_seen(kind: str) -> None:
     with stage(kind) as one:
         wanted = posting(one, Operation.SET_QUANTITY)
@@ -134,16 +147,23 @@ def test_a_quantity_that_somebody_else_changed_is_seen(kind: str) -> None:
         assert isinstance(one.connection.find(wanted), Moved)
 
 
-@pytest.mark.parametrize("kind", BILLING)
-def test_what_cannot_be_posted_is_refused_before_it_is_tried(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "operation"), [(kind, operation) for kind, operation in OFFERED if operation not in OWN_ACTIONS]
+)
+def test_what_cannot_be_posted_is_refused_before_it_is_tried(kind: str, operation: Operation) -> None:
     with stage(kind) as one:
-        wanted = replace(posting(one, Operation.SET_QUANTITY), agreement_id="999999")
-        customers = one.connection.customers()
-        products = one.connection.products()
-        billing = next(
-            found for found in one.connection.lines(customers, MOMENT) if found.customer_id == wanted.customer_id
-        )
+        wanted = posting(one, operation)
+        customers, products = one.customers(), one.connection.products()
+        if "billed" in one.connector.abilities.reads:
+            billings = list(one.connection.lines(customers, MOMENT))
+            billing = next(found for found in billings if found.customer_id == wanted.customer_id)
+            wrong = replace(wanted, agreement_id="999999")
+        else:
+            from syncd.model import Billing, State
 
-        reason = one.connection.refusal(wanted, billing, products, MOMENT)
+            billing = Billing(wanted.customer_id, State.KNOWN)
+            wrong = replace(wanted, product_id="999999")
 
-        assert "999999" in reason
+        assert one.connection.refusal(wanted, billing, products, MOMENT) == ""
+        assert "999999" in one.connection.refusal(wrong, billing, products, MOMENT)
+        assert one.writes() == 0

@@ -17,7 +17,7 @@ import pytest
 from stage import ALDER, BIRCHWOOD, DOGWOOD, PREMIUM, Done, Stage, rule
 
 from syncd.ledger import Ledger
-from syncd.ledger import engine as ledger_engine
+from syncd.ledger import sqlite as ledger_sqlite
 from syncd.ledger.lock import WriterLock
 
 IDLE = {"action": "none"}
@@ -483,7 +483,7 @@ def test_a_full_disk_sends_nothing(pair: Stage, monkeypatch: pytest.MonkeyPatch)
     with sqlite3.connect(pair.database) as opened:
         (pages,) = opened.execute("PRAGMA page_count").fetchone()
     opened.close()
-    monkeypatch.setattr(ledger_engine, "PRAGMAS", (*ledger_engine.PRAGMAS, f"max_page_count = {pages}"))
+    monkeypatch.setattr(ledger_sqlite, "PRAGMAS", (*ledger_sqlite.PRAGMAS, f"max_page_count = {pages}"))
     done = pair.cycle()
     assert done.status == 1
     assert "the disk is full" in done.err
@@ -512,7 +512,7 @@ def test_a_disk_that_refuses_sends_nothing(pair: Stage) -> None:
 def test_a_ledger_that_is_locked(pair: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.configure(settle=2)
     pair.cycle()
-    monkeypatch.setattr(ledger_engine, "BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr(ledger_sqlite, "BUSY_MILLISECONDS", 50)
     with sqlite3.connect(pair.database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         done = pair.cycle()

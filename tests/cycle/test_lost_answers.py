@@ -1,24 +1,16 @@
-"""Exactly once in effect, whatever happens to the answer, the process or the disk (RELIABILITY, "What proves it").
+"""Exactly once in effect, whatever happens to the answer (RELIABILITY, "What proves it"); for deaths, see tests/death.
 
 The judge is the PSA's double: it counts what it changed and keeps every request, and knows nothing of the ledger.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sqlite3
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine
 from stage import (
     ADDITIONS,
     ALDER,
@@ -26,8 +18,6 @@ from stage import (
     CEDAR,
     ELM,
     PREMIUM,
-    PYTHON,
-    ROOT,
     STANDARD,
     VISIO,
     Stage,
@@ -36,7 +26,6 @@ from stage import (
 from werkzeug.wrappers import Request, Response
 
 from syncd.ledger import Ledger
-from syncd.ledger import engine as ledger_engine
 from syncd.sandbox.kit import Effect
 
 # Operation -> (customer, what the PSA notes of it, the entry's from and to).
@@ -267,139 +256,3 @@ def test_an_edit_while_the_outcome_is_not_known_is_planned_anew(raise_stage: Cal
     assert stage.quantity(ALDER) == 27
     assert len(stage.writes()) == 2
     assert stage.verified()
-
-
-# The ledger cannot be written
-
-
-def test_whichever_write_of_the_ledger_fails_the_effect_is_single(
-    raise_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every transaction of a posting cycle fails in its turn, until one cycle has fewer of them."""
-    failing = 0
-    while True:
-        failing += 1
-        stage = raise_stage(1)
-        stage.map(rule("Business Premium", PREMIUM, true_up="line"))
-        with monkeypatch.context() as patched:
-            reached = full_disk(patched, at=failing)
-            done = stage.cycle()
-        if not reached:
-            break
-        assert done.status == 1
-        assert "the disk is full" in done.err
-        sent = {one["state"] for one in stage.entries()} & {"sending", "unknown", "posted"}
-        assert len(stage.effects) <= len(sent)  # nothing left without a durable row
-        stage.pass_time(minutes=6)
-        again = stage.cycle()
-        assert again.status == 0, again.err
-        assert [len(stage.effects), len(stage.writes())] == [1, 1]
-        assert stage.entry()["state"] == "posted"
-        assert stage.verified()
-    assert done.status == 0
-    assert failing == 7  # claimed, begun, planned, sending, posted, ended
-
-
-def full_disk(patched: pytest.MonkeyPatch, at: int) -> list[int]:
-    """The `at`-th writing transaction from now on fails when it commits; the list tells whether it came to that."""
-    writing = ledger_engine.writing
-    count, reached = [0], []
-
-    @contextmanager
-    def counted(engine: Engine) -> Iterator[Connection]:
-        count[0] += 1
-        with writing(engine) as connection:
-            yield connection
-            if count[0] >= at:
-                reached.append(count[0])
-                error = sqlite3.OperationalError("database or disk is full")
-                error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                raise error
-
-    patched.setattr(ledger_engine, "writing", counted)
-    return reached
-
-
-# The process dies
-
-
-class Dying:
-    """The real command in a process of its own, which is killed while the PSA works on its write."""
-
-    def __init__(self, stage: Stage, acts: str) -> None:
-        self.stage = stage
-        self._acts = acts
-        self._answer = stage.psa._answer
-        self.asked, self.dead = threading.Event(), threading.Event()
-        stage.psa._answer = self._slowly  # type: ignore[method-assign]
-
-    def _slowly(self, request: Request, fault: str) -> Response:
-        if request.method not in ("POST", "PATCH"):
-            return self._answer(request, fault)
-        response = self._answer(request, fault) if self._acts == "before the death" else None
-        self.asked.set()
-        assert self.dead.wait(10)
-        if self._acts == "after the death":
-            response = self._answer(request, fault)
-        return response or Response("gone", 500)
-
-    def run_and_kill(self) -> None:
-        """Starts the command and kills it (SIGKILL) as soon as its write is at the PSA."""
-        command = [PYTHON, "-m", "syncd.cli.main", "--config", str(self.stage.config_path), "run", "--once", "--json"]
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **self.stage.variables()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert self.asked.wait(30), process.communicate(timeout=5)
-        finally:
-            process.kill()
-            process.communicate()
-            self.dead.set()
-        assert process.returncode == -signal.SIGKILL
-        self.stage.psa._answer = self._answer  # type: ignore[method-assign]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("acts", ["before the death", "after the death", "never"])
-@pytest.mark.parametrize("what", ["quantity", "line"])
-def test_a_process_that_is_killed_while_sending(raise_stage: Callable[..., Stage], acts: str, what: str) -> None:
-    stage = raise_stage(1)
-    stage.map(rule("Business Premium", PREMIUM, true_up=what))
-    stage.plan()
-    dying = Dying(stage, acts)
-    dying.run_and_kill()
-    assert stage.entry()["state"] == "sending"
-    if acts != "never":
-        wait_until(lambda: len(stage.effects) == 1)
-
-    done = stage.cycle()
-    [entry] = stage.entries()
-    if acts == "never":
-        assert (done.status, entry["state"]) == (1, "unknown")
-        assert entry["note"] == "the process ended while this was being sent"
-        stage.pass_time(minutes=6)
-        assert stage.cycle().status == 0
-    else:
-        assert (done.status, entry["state"]) == (0, "posted")
-        assert entry["note"] == "found when looking"
-    assert stage.cycle().json["entries"] == []
-    assert [one["state"] for one in stage.entries()] == ["posted"]
-    assert len(stage.effects) == 1
-    assert stage.cycle().line(ALDER)["billed"] == "27"
-    assert stage.verified()
-
-
-def test_the_command_of_a_process_of_its_own(raise_stage: Callable[..., Stage]) -> None:
-    """What the kills rest on: `python -m syncd.cli.main` is the same command."""
-    stage = raise_stage(1)
-    command = [PYTHON, "-m", "syncd.cli.main", "run", "--once", "--json", "--config", str(stage.config_path)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **stage.variables()}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert [one["state"] for one in json.loads(done.stdout)["entries"]] == ["posted"]
-    assert stage.quantity(ALDER) == Decimal(27)

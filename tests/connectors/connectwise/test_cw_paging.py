@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Request, Response
 
+from connectors.connectwise.sandbox_front import missing
 from syncd.errors import VendorError
 from syncd.model import State
 from syncd.sandbox.kit import json_response
@@ -45,14 +46,35 @@ def spoil(bench: Bench, change: Callable[[Request, list[dict[str, Any]]], list[d
     bench.double.listed = poisoned  # type: ignore[method-assign]
 
 
-def test_forward_only_pages_go_on_to_the_empty_one(bench: Bench) -> None:
+def test_forward_only_pages_go_on_until_the_count_is_reached(bench: Bench) -> None:
     ids = grow(bench, 2300)
     assert {one.id for one in bench.connect().customers()} == ids
     first, *others = asked(bench)
     assert (first["pageId"], first["pageSize"]) == ("0", "1000")
-    assert [one["pageId"] for one in others] == [str(300 + 3 * 999), str(300 + 3 * 1999), str(300 + 3 * 2299)]
+    assert [one["pageId"] for one in others] == [str(300 + 3 * 999), str(300 + 3 * 1999)]
     assert all("orderBy" not in one and "page" not in one for one in [first, *others])
     assert bench.double.requests[0].headers["pagination-type"] == "forward-only"
+
+
+def test_a_list_without_a_count_is_read_to_the_empty_page(bench: Bench) -> None:
+    ids = grow(bench, 1300)
+    bench.double.counted = lambda request, rows: missing()  # type: ignore[method-assign]
+    assert {one.id for one in bench.connect().customers()} == ids
+    assert [one["pageId"] for one in asked(bench)] == ["0", str(300 + 3 * 999), str(300 + 3 * 1299)]
+    assert len(asked(bench, f"{COMPANIES}/count")) == 1  # it is not asked for again
+
+
+def test_half_of_the_additions_is_not_taken_for_the_whole(bench: Bench) -> None:
+    """A mark on the half that is missing would be posted a second time."""
+    honest = bench.double.listed
+
+    def half(request: Request, rows: Iterable[dict[str, Any]]) -> Response:
+        served = list(rows)
+        return honest(request, served[: len(served) // 2] if request.path.endswith("additions") else served)
+
+    bench.double.listed = half  # type: ignore[method-assign]
+    billing = bench.billing()
+    assert (billing.state, billing.code) == (State.UNKNOWN, "incomplete")
 
 
 def test_short_pages_are_not_the_end(bench: Bench) -> None:

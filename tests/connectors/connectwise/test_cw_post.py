@@ -267,8 +267,13 @@ def test_a_rivals_quantity_is_moved_and_names_him(bench: Bench, postings: dict[s
     bench.double.rival(1001, 30_100, 31, by="RMM sync")
     sight = bench.connect().find(postings["set"])
     assert isinstance(sight, Moved)
-    assert "31" in sight.what
-    assert "RMM sync" in sight.what
+    assert sight.what.startswith("the addition #30100 shows 31, last written by RMM sync on 2026-11-20 at 12:0")
+    [line] = [one for one in bench.billing().lines if one.id == "30100"]
+    assert line.changed_by == "RMM sync"  # what the plan says of a foreign edit
+    del bench.row()["_info"]["updatedBy"]
+    sight = bench.connect().find(postings["set"])
+    assert isinstance(sight, Moved)
+    assert sight.what == "the addition #30100 shows 31"
 
 
 def test_a_line_that_was_ended_meanwhile_is_moved(bench: Bench, postings: dict[str, Posting]) -> None:

@@ -160,3 +160,11 @@ def test_days_that_are_not_invoiced_may_be_charged_where_nothing_else_bills_them
     overdue(bench)
     alone = {"options": {"prorate": "daily"}, "starts": date(2026, 11, 17)}
     assert reason(bench, replace(postings["line"], **alone)) == ""
+
+
+def test_nothing_is_dated_behind_the_end_of_its_agreement(bench: Bench, postings: dict[str, Posting]) -> None:
+    """A late line that no invoice would bring is a leak."""
+    agreement(endDate="2026-11-30T00:00:00Z", noEndingDateFlag=False)(bench)
+    late = replace(postings["line"], starts=date(2026, 12, 1), ends=date(2026, 12, 31))
+    assert "ends on 2026-11-30, so no invoice would bring it; bill it by hand" in reason(bench, late)
+    assert reason(bench, postings["line"]) == ""

@@ -58,7 +58,10 @@ def plain_schema(node: Any) -> Any:
         ("finance/invoices", "Invoice"),
         ("procurement/catalog", "CatalogItem"),
         ("procurement/products", "ProductItem"),
+        ("service/boards", "Board"),
+        ("service/boards/1/statuses", "BoardStatus"),
         ("service/tickets", "Ticket"),
+        ("service/tickets/60100/notes", "ServiceNote"),
         ("system/userDefinedFields", "UserDefinedField"),
         ("time/entries", "TimeEntry"),
     ],
@@ -68,6 +71,8 @@ def test_answers_fit_the_published_description(make_bench: Callable[..., Bench],
         pytest.skip(f"the vendor's published description is not here ({SPEC})")
     bench = make_bench(invoice_lines=True)
     bench.double.integrate("Watchdog RMM", 400)
+    note = {"text": "seen", "internalAnalysisFlag": True}
+    assert call(bench, "POST", "service/tickets/60100/notes", json=note).status_code == 201
     components = plain_schema(json.loads(SPEC.read_text())["components"])
     rows = call(bench, "GET", path).get_json()
     assert rows
