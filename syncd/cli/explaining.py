@@ -42,6 +42,8 @@ def explanation(
     events: Sequence[Mapping[str, Any]],
 ) -> RenderableType:
     """One number with its whole derivation."""
+    if entry is not None and "customer" not in line:  # a message or a ticket: no number stands behind it
+        return Group(*_sent(entry, events))
     how = line.get("derivation", {})
     out: list[RenderableType] = [
         Text(f"{printable(line['customer'])} · {printable(line['rule'])} · {line['connection']}", style="bold"),
@@ -66,18 +68,27 @@ def explanation(
     if line["findings"]:
         out.append(Text("Findings: " + ", ".join(line["findings"])))
     out.append(Text(f"{line['action']}: {line['reason']}", style="bold"))
+    if line.get("guards"):
+        out.append(Text("Guards: " + ", ".join(line["guards"])))
     if entry is not None:
-        out += [
-            Text(""),
-            Text(f"Entry {entry['id']}: {entry['operation']} {entry['from']} → {entry['to']}", style="bold"),
-        ]
-        out.append(Text(f"  key {entry['key']}"))
-        out.append(Text(f"  request {entry['request']}"))
-        if entry.get("remote_id"):
-            out.append(Text(f"  record {entry['remote_id']} in {entry['connection']}"))
-        for event in events:
-            note = f": {event['note']}" if event.get("note") else ""
-            out.append(Text(f"  {event['at']}  {event['state']}{printable(note)}  {event['hash'][:12]}"))
-            if event.get("answer"):
-                out.append(Text(f"    answered {printable(event['answer'])[:400]}", style="dim"))
+        out += _sent(entry, events)
     return Group(*out)
+
+
+def _sent(entry: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """What was sent, and what came back."""
+    out: list[RenderableType] = []
+    out += [
+        Text(""),
+        Text(f"Entry {entry['id']}: {entry['operation']} {entry['from']} → {entry['to']}", style="bold"),
+    ]
+    out.append(Text(f"  key {entry['key']}"))
+    out.append(Text(f"  request {entry['request']}"))
+    if entry.get("remote_id"):
+        out.append(Text(f"  record {entry['remote_id']} in {entry['connection']}"))
+    for event in events:
+        note = f": {event['note']}" if event.get("note") else ""
+        out.append(Text(f"  {event['at']}  {event['state']}{printable(note)}  {event['hash'][:12]}"))
+        if event.get("answer"):
+            out.append(Text(f"    answered {printable(event['answer'])[:400]}", style="dim"))
+    return out

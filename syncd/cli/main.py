@@ -29,9 +29,12 @@ app = typer.Typer(
 ledger_app = typer.Typer(
     rich_markup_mode=None, invoke_without_command=True, help="What was posted, and that nobody altered the record."
 )
+report_app = typer.Typer(
+    rich_markup_mode=None, invoke_without_command=True, help="Tables with money; nothing is posted."
+)
 
 # Promised by INTERFACE and not delivered yet: said plainly, never as "no such command".
-NOT_YET = frozenset({"price", "whatif", "evidence", "report", "suggest", "rehearse", "worker"})
+NOT_YET = frozenset({"price", "whatif", "evidence", "worker"})
 
 # Wrong arguments. Typer exports no base class of these, and the click below it is its own since 0.2x.
 USAGE: type[BaseException] = typer.BadParameter.__mro__[1]
@@ -120,10 +123,21 @@ def run(arguments: Sequence[str]) -> int:
 
 def _register() -> None:
     """Loads the command modules once; they are light and import the rest when they run."""
-    from syncd.cli import deciding, planning, record, setup, worlds  # noqa: F401 - they add their commands to `app`
+    from syncd.cli import (  # noqa: F401 - they add their commands to `app`
+        deciding,
+        planning,
+        record,
+        rehearsing,
+        reporting,
+        setup,
+        suggesting,
+        worlds,
+    )
 
     if not any(group.typer_instance is ledger_app for group in app.registered_groups):
         app.add_typer(ledger_app, name="ledger")
+    if not any(group.typer_instance is report_app for group in app.registered_groups):
+        app.add_typer(report_app, name="report")
 
 
 if __name__ == "__main__":  # python -m syncd.cli.main: the commands add themselves to the module of that name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from syncd.cli.alerting import alerts_json, check_alerts, told
 from syncd.cli.common import console, load_all, options, print_json, progress
 from syncd.cli.main import app
 from syncd.clock import make_clock
@@ -41,22 +42,23 @@ def plan(
         Ledger.open(config.database, clock, folder=config.folder) as ledger,
         progress(context, "Reading") as tell,
     ):
-        made = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell)
-    shown = plan_json(made, "", config.house.zone)
+        made, after = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell), ledger.last_cycle()
+    shown = plan_json(made, after, config.house.zone)
     if out is not None:
-        _write_new(out, json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+        _write_new(out, json.dumps({**shown, "parts": dict(made.parts)}, indent=2, ensure_ascii=False) + "\n")
     if options(context).json:
         print_json(shown)
     else:
         from syncd.cli.tables import print_plan
 
         print_plan(console(), made, every_line=every)
-    return 1 if made.failing else 3 if made.drifting else 0
+    return 1 if made.failing else 3 if made.drifting or made.guarded else 0
 
 
 @app.command(epilog="Example: syncd plan --out november.json; read it; syncd apply november.json")
 def apply(context: Context, file: Annotated[Path, typer.Argument(help="A file that `syncd plan --out` wrote.")]) -> int:
     """Posts exactly that plan; refuses, and shows the difference, if the world or the files moved since."""
+    from syncd.core.policy import Action
     from syncd.core.rules import Mode
     from syncd.core.shown import plan_json
     from syncd.cycle import PlanMoved, run_cycle
@@ -82,12 +84,15 @@ def apply(context: Context, file: Annotated[Path, typer.Argument(help="A file th
             with progress(context, "Applying") as tell:
                 done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell, agreed=agreed)
         except PlanMoved as moved:
-            now = plan_json(moved.plan, "", config.house.zone)
+            now = {**plan_json(moved.plan, "", config.house.zone), "parts": dict(moved.plan.parts)}
             faults = [Fault(str(file), sentence) for sentence in differences(planned, now)]
             mend = "Make a new plan, read it, apply that one."
             raise UserFault(
                 [Fault(str(file), "the world or the files moved; nothing was posted.", mend), *faults]
             ) from None
+    for line in done.plan.lines:
+        if line.action is Action.POST and line.mode is Mode.OBSERVE:
+            typer.echo(f"syncd: not posted: {line.customer} / {line.rule}: the customer's mode is observe", err=True)
     return _tell_cycle(context, config, done)
 
 
@@ -96,10 +101,16 @@ def apply(context: Context, file: Annotated[Path, typer.Argument(help="A file th
     "Exit status of --once: 0 done, 1 something failed or is blocked, 3 something waits for a person."
 )
 def run(
-    context: Context, once: Annotated[bool, typer.Option("--once", help="One full cycle, then end.")] = False
+    context: Context,
+    once: Annotated[bool, typer.Option("--once", help="One full cycle, then end.")] = False,
+    trust_clock: Annotated[
+        bool, typer.Option(help="With --once: the clock is right now, and was wrong where the ledger is ahead of it.")
+    ] = False,
 ) -> int:
     """The daemon: the first cycle at once, ends with 0 on SIGTERM. With --once, one cycle."""
     if not once:
+        if trust_clock:
+            raise UserFault(Fault("syncd run", "--trust-clock goes with --once.", "syncd run --once --trust-clock"))
         from syncd.cli.common import config_path
         from syncd.connect.registry import Kinds
         from syncd.daemon import run_daemon
@@ -113,7 +124,7 @@ def run(
     with Ledger.open(config.database, clock, folder=config.folder) as ledger:
         ledger.claim("run --once")
         with progress(context, "Cycle") as tell:
-            done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell)
+            done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell, trust_clock=trust_clock)
     return _tell_cycle(context, config, done)
 
 
@@ -123,27 +134,33 @@ def check(
     offline: Annotated[bool, typer.Option(help="Only the files; sign in nowhere.")] = False,
 ) -> int:
     """Validates the files, signs in everywhere, resolves every customer, product and agreement: all faults at once."""
+    from syncd.core.unmapped import idle_patterns
+
     config, mappings, kinds = load_all(context, secrets=not offline)
     out = console()
     result: dict[str, Any] = {
         "config": str(config.path), "customers": len(mappings.customers), "rules": len(mappings.rules),
-        "connections": [], "faults": [], "errors": [],
+        "connections": [], "faults": [], "errors": [], "warnings": [],
     }  # fmt: skip
+    result["warnings"] += [f"{place}: {sentence}" for place, sentence in idle_patterns(mappings)]
     if not offline:
         _check_online(context, config, mappings, kinds, result)
+        check_alerts(config, mappings, kinds, result)
     if options(context).json:
         print_json(result)
     else:
+        from rich.markup import escape
+
         for one in result["connections"]:
             good = "[green]signed in[/]" if one["ok"] else "[bold red]failed[/]   "
-            from rich.markup import escape
-
             out.print(f"{good} {escape(one['name'])}: {escape(one['message'])}")
             for warning in one["warnings"]:
                 out.print(f"          [yellow]note[/] {escape(warning)}")
         for heading in ("faults", "errors"):
             for sentence in result[heading]:
                 out.print(f"[bold red]{heading[:-1]}[/]     {escape(sentence)}")
+        for sentence in result["warnings"]:
+            out.print(f"[yellow]note[/]      {escape(sentence)}")
         wrong = len(result["faults"]) + len(result["errors"])
         out.print(
             f"{len(config.connections)} connections, {len(mappings.customers)} customers, {len(mappings.rules)} rules: "
@@ -160,7 +177,12 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
 
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Checking") as tell:
-        with open_connections(config, kinds, clock, own_marker="sd-") as opened:
+        if ledger.restored:
+            result["warnings"].append(
+                f"{ledger.place.name}: the ledger was restored or went back; every change waits for a person until one "
+                "cycle has read everything"
+            )
+        with open_connections(config, kinds, clock, ledger) as opened:
             for number, (name, one) in enumerate(opened.items(), start=1):
                 tell(number, len(opened), f"signing in to {name}")
                 try:
@@ -176,8 +198,9 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
     for error in made.errors:
         if error.connection not in failing:
             whom = f" / {error.customer}" if error.customer else ""
-            kind = "faults" if error.code == "not_found" and error.customer else "errors"
+            kind = "faults" if error.code in ("not_found", "ambiguous") and error.customer else "errors"
             result[kind].append(f"{error.connection}{whom}: {error.message}")
+    result["warnings"] += [f"{place}: {sentence}" for place, sentence in made.unseen]
     told = " ".join(result["faults"] + result["errors"])
     for line in made.lines:
         reason = line.reason.split(": ", 1)[-1]
@@ -191,8 +214,11 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
 
     if options(context).json:
         shown = plan_json(done.plan, done.id, config.house.zone)
-        print_json({**shown, "entries": [entry_json(entry) for entry in done.entries], "waiting": done.waiting})
+        shown |= {"entries": [entry_json(entry) for entry in done.entries], "waiting": done.waiting}
+        print_json(shown | ({"alerts": alerts_json(done.alerts)} if done.alerts else {}))
         return done.exit_status
+    from rich.markup import escape
+
     from syncd.cli.tables import entries_table, print_plan
 
     out = console()
@@ -201,6 +227,8 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
         out.print(entries_table(done.entries, title=f"Written down in cycle {done.id}"))
     if done.waiting:
         out.print(f"{done.waiting} changes wait for a person: syncd held")
+    for sentence in told(done.alerts):
+        out.print(f"[yellow]note[/] {escape(sentence)}")
     if done.in_doubt:
         out.print(
             f"[bold red]{done.in_doubt} postings have an outcome that is not known yet[/]: syncd ledger --state unknown"
@@ -210,7 +238,7 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
 
 def differences(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What a plan file and the present plan say differently, line by line, at most twenty sentences."""
-    return _moved(planned, now)[:20] or ["the mappings, the config or the plan file itself changed"]
+    return [*_moved(planned, now), *_parts_moved(planned, now)][:20] or ["the plan file itself was altered"]
 
 
 _SAID = ("customer", "rule", "connection", "bought", "used", "billed", "invoiced", "target", "difference", "amount")
@@ -233,6 +261,21 @@ def _moved(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
         ]
         if moved:
             found.append(f"{name}: " + ", ".join(moved))
+    return found
+
+
+def _parts_moved(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What the checksum covers and no field shows."""
+    before = planned.get("parts")
+    if not isinstance(before, dict):
+        return ["the mappings, the config or the plan file itself changed"]
+    found = [f"the {name} changed" for name in ("mappings", "config") if before.get(name) != now["parts"][name]]
+    told = " ".join(_moved(planned, now))
+    for line in now["lines"]:
+        name = f"{line['customer']} / {line['rule']}"
+        if before.get(line["id"]) != now["parts"][line["id"]] and f"{name}: " not in told:
+            where = line["connection"]
+            found.append(f"{name}: its line in {where} was touched since, or something was decided about it")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from rich import box
@@ -140,7 +140,7 @@ def print_plan(out: Console, plan: Plan, *, every_line: bool = False) -> None:
     for product in plan.unmapped_products:
         out.print(
             f"[yellow]unmapped[/] {clean(product.connection)}: {quantity_text(product.quantity)} × "
-            f"{clean(product.name)} [dim]({clean(product.id)})[/] is billed by no rule"
+            f"{clean(product.name)} [dim]({clean(product.id)})[/] is billed by no rule{_having(product.customers)}"
         )
     for customer in plan.unmapped_customers:
         out.print(
@@ -148,6 +148,13 @@ def print_plan(out: Console, plan: Plan, *, every_line: bool = False) -> None:
             f"[dim]({clean(customer.id)})[/] is in no mapping"
         )
     out.print(closing_line(plan))
+
+
+def _having(customers: Sequence[str]) -> str:
+    """Who has it: the first few names, and how many more."""
+    named = ", ".join(map(clean, customers[:3]))
+    more = len(customers) - 3
+    return f": {named}" + (f" and {more} more" if more > 0 else "") if customers else ""
 
 
 def closing_line(plan: Plan) -> str:
@@ -188,7 +195,7 @@ def entries_table(entries: Iterable[Entry], *, title: str = "") -> Table:
     for entry in entries:
         intent = entry.intent
         state = str(entry.state)
-        money = money_text(intent.amount, intent.currency)
+        money = money_text(intent.signed_amount, intent.currency)
         table.add_row(
             entry.id,
             clean(intent.customer),

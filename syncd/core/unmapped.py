@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from syncd.core.counting import named_by
 from syncd.core.globs import covers
-from syncd.core.resolve import Resolution, View, concerns
+from syncd.core.resolve import Resolution, View, applies, concerns
 from syncd.core.rules import Ignore, Mappings
 from syncd.model import Count, Moment, State
 from syncd.money import ZERO
@@ -17,12 +17,16 @@ from syncd.money import ZERO
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """Something a source has with a quantity above zero that no rule or customer names."""
+    """Something a source has with a quantity above zero that no rule or customer names.
+
+    A product has a `quantity`, and the `customers` that have it, by their mapped names.
+    """
 
     connection: str
     id: str
     name: str
     quantity: Decimal | None = None  # None for customers
+    customers: tuple[str, ...] = ()
 
 
 def find_unmapped(
@@ -62,8 +66,24 @@ def find_unmapped(
                     continue
                 known = sums.get((connection, count.sku))
                 quantity = count.quantity + (known.quantity or ZERO if known else ZERO)
-                sums[connection, count.sku] = Unmapped(connection, count.sku, count.name, quantity)
+                having = tuple(sorted({*(known.customers if known else ()), *(people or (customer_id,))}))
+                sums[connection, count.sku] = Unmapped(connection, count.sku, count.name, quantity, having)
     return tuple(sums[key] for key in sorted(sums)), tuple(sorted(strangers, key=lambda one: (one.connection, one.id)))
+
+
+def idle_patterns(mappings: Mappings) -> tuple[tuple[str, str], ...]:
+    """(place of a rule, sentence) for every pattern of `customers` that covers nobody, and every rule that makes no
+    line: what somebody has just written, and not yet what it meant."""
+    found: list[tuple[str, str]] = []
+    for rule in mappings.rules:
+        place = rule.place or f"rule {rule.name!r}"
+        for pattern in rule.customers:
+            alone = replace(rule, customers=(pattern.removeprefix("!"),))
+            if not any(applies(alone, customer) for customer in mappings.customers):
+                found.append((place, f"customers: {pattern!r} covers no customer"))
+        if not any(concerns(rule, customer) for customer in mappings.customers):
+            found.append((place, "makes no line: no customer that it means is in the systems it names"))
+    return tuple(found)
 
 
 def _ignored(ignores: Iterable[Ignore], connection: str, count: Count | None, customers: Iterable[str]) -> bool:

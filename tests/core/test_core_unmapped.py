@@ -23,6 +23,7 @@ from core_kit import (
 )
 
 from syncd.core.rules import RemoteKey
+from syncd.core.unmapped import idle_patterns
 from syncd.model import Count, RemoteCustomer, State
 
 
@@ -195,3 +196,40 @@ def test_an_ambiguous_key_maps_nobody() -> None:
     found = with_tenants("Twin", "Twin").but(customers=(customer(m365="Twin", cw="c1"),))
 
     assert {id_ for _, id_, _ in strangers(found)} == {"t1", "s0", "s1"}
+
+
+def test_an_unmapped_product_names_the_customers_that_have_it() -> None:
+    others = (customer("Adatum", m365="t2", cw="c2"), customer("Wingtip", m365="t3", cw="c3"))
+    found = world()
+    found = found.but(
+        customers=(*found.customers, *others),
+        listed={**found.listed, "m365": tuple(RemoteCustomer(f"t{one}", f"Tenant {one}") for one in (1, 2, 3))},
+        readings=reads(
+            reading("t1", count("SPB", 27), count("E5", 3)),
+            reading("t2", count("E5", 2)),
+            reading("t3", count("SPB", 1)),
+        ),
+    )
+
+    (product,) = found.plan().unmapped_products
+    assert (product.id, product.quantity, product.customers) == ("E5", 5, ("Adatum", "Contoso"))
+
+
+def idle(*rules: Any) -> list[tuple[str, str]]:
+    return list(idle_patterns(world().but(rules=rules).mappings))
+
+
+def test_patterns_that_cover_nobody_are_told_with_their_rule() -> None:
+    assert idle(rule(customers=("*",)), rule("Tagged", customers=("Con*", "!North*"), place="all.toml › Tagged")) == [
+        ("all.toml › Tagged", "customers: '!North*' covers no customer")
+    ]
+
+
+def test_a_rule_that_makes_no_line_is_told() -> None:
+    assert idle(rule("Pilots", customers=("tag:p*",))) == [
+        ("rule 'Pilots'", "customers: 'tag:p*' covers no customer"),
+        ("rule 'Pilots'", "makes no line: no customer that it means is in the systems it names"),
+    ]
+    assert idle(rule("Elsewhere", count=(ref(source="pax8"),))) == [
+        ("rule 'Elsewhere'", "makes no line: no customer that it means is in the systems it names"),
+    ]
