@@ -1,0 +1,262 @@
+"""What must hold in the simulated world: some of it at every delivery and effect, some after each step, all at rest.
+
+The judge believes the vendors' own records and the committed file, never what the running process says. It knows what
+is due by its own arithmetic: the true counts, the rules as they were and are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sim_vendors import CREATES, DATED, BillingModel, Effect, Row
+
+from syncd.cycle import Cycle
+from syncd.model import Operation, Posting
+from syncd.periods import month_of
+
+if TYPE_CHECKING:
+    from sim_world import World
+
+IN_FLIGHT = ("sending", "unknown", "posted")
+_SET = Operation.SET_QUANTITY
+
+
+class Wrong(AssertionError):
+    """An invariant does not hold. The text before the first colon names it."""
+
+
+class Judge:
+    """Watches one world. `disturbed`: (customer, product) that a colleague edited; `by_hand`: identities for which a
+    person asked for a change of their own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.disturbed: set[tuple[str, str]] = set()
+        self.by_hand: set[str] = set()
+        self.stale_at = ""
+        self.bodies: dict[str, bytes] = {}
+        self.effects: Counter[str] = Counter()
+        self.forgotten: set[str] = set()
+        self.restored = False
+        self.periods: dict[str, str] = {}  # mark -> the period that its entry named
+        self.counts: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.keys: dict[str, set[Any]] = defaultdict(set)
+        self.recurring: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.ended: Counter[str] = Counter()
+
+    # What was true
+
+    def look(self) -> None:
+        """Notes what is true now: counts, rules, recurring lines."""
+        world = self.world
+        for who in world.setup.customers:
+            for name, shape in world.setup.shapes:
+                self.counts[who, name].add(world.source.true_count(who, shape.product))
+                self.keys[name].add(world.rules)
+                rows = world.billings[shape.connection].recurring(who, shape.product, world.today)
+                self.recurring[who, shape.product].add(sum(row.units for row in rows))
+
+    def truths(self, who: str, name: str) -> set[int]:
+        """Every target that was ever true."""
+        return {rules.target(name, count) for rules in self.keys[name] for count in self.counts[who, name]}
+
+    def forgot(self) -> None:
+        """The ledger went back: what happened since is not in it."""
+        self.restored = True
+        rows = self.world.entry_rows()
+        known = {row["key"] for row in rows if row["state"] in IN_FLIGHT}
+        # What was sent under a name that the ledger forgot may be named so again, for another quantity.
+        self.bodies = {key: body for key, body in self.bodies.items() if key in {row["key"] for row in rows}}
+        for model in self.world.billings.values():
+            self.forgotten |= {effect.key for effect in model.effects if effect.key not in known}
+            self.forgotten |= {key for key, _ in model.deliveries if key not in known}
+
+    # At every delivery and effect
+
+    def delivered(self, model: BillingModel, posting: Posting, body: bytes) -> None:
+        """Nothing leaves without its durable row; every attempt under a key sends the same bytes; never two values in
+        flight for one line."""
+        world = self.world
+        row = world.entry_row(posting.key)
+        process = world.process
+        # Between the commit and the first byte nobody can stop it; the newer writer waits for it (RELIABILITY, "What
+        # fencing cannot reach").
+        begun = self.stale_at.endswith((".send", "ledger.sending.after"))
+        if process is not None and process.taken_over and not begun:
+            raise Wrong(f"stale writer sent: after it was overtaken at {self.stale_at}")
+        if row is None or (row["state"] != "sending" and not (process and process.taken_over)):
+            raise Wrong(f"no durable row: {posting.operation} was sent while its entry is {row and row['state']}")
+        if self.bodies.setdefault(posting.key, body) != body:
+            raise Wrong("other bytes: two attempts under one key differ")
+        if posting.operation is _SET:
+            for waiting in model.pending:
+                if (
+                    f'"line": "{posting.line_id}"'.encode() in waiting.body
+                    and posting.key.encode() not in waiting.body
+                    and waiting.lands - world.estate.now < world.very_late
+                ):
+                    raise Wrong("two in flight: a newer value was sent while an older request may still land")
+
+    def happened(self, model: BillingModel, effect: Effect) -> None:
+        """An effect, just now."""
+        world = self.world
+        self.effects[effect.key] += 1
+        if effect.operation in CREATES and self.effects[effect.key] > 1:
+            raise Wrong(f"double effect: {effect.operation} of {effect.product} happened twice under one key")
+        row = world.entry_row(effect.key)
+        if row is None and effect.key not in self.forgotten:
+            raise Wrong(f"effect without entry: {effect}")
+        name = next(name for name, shape in world.setup.shapes if shape.product == effect.product)
+        person = row is None or row["undo_of"] or str(row["decided_by"]).startswith("person:")
+        truths = self.truths(effect.customer, name)
+        if effect.operation == _SET and effect.units < effect.before and not person and effect.units not in truths:
+            raise Wrong(
+                f"moved on a lie: {name} went from {effect.before} to {effect.units}, true were {sorted(truths)}"
+            )
+        if effect.operation in DATED:
+            if row is not None:
+                self.periods[effect.marker] = str(row["period"])
+            self._dated(model, effect, name, truths, bool(person))
+
+    def _dated(self, model: BillingModel, effect: Effect, name: str, truths: set[int], person: bool) -> None:
+        if effect.starts is None or dict(self.world.setup.shapes)[name].prorate:
+            return
+        of = effect.customer, effect.product
+        period = self._period(effect)
+        total = self._own(model, *of, period)
+        recurring = self.recurring[of]
+        most = max(truths) - min(recurring)
+        if total > most and of not in self.disturbed:
+            raise Wrong(f"more than was due: {name} of {period} sums to {total}, at most {most} were ever due")
+        dues = {max(truth - units, 0) for truth in truths for units in recurring}
+        if effect.units < 0 and not person and of not in self.disturbed and total not in dues:
+            raise Wrong(f"moved on a lie: {name} of {period} was credited to {total}, due were {sorted(dues)}")
+
+    def _period(self, line: Effect | Row) -> str:
+        """The period for which a dated line stands: it may be billed on a later day, where its own days are closed."""
+        return self.periods.get(line.marker) or (str(month_of(line.starts)) if line.starts else "")
+
+    def _own(self, model: BillingModel, who: str, product: str, period: str) -> int:
+        """What syncd's dated lines of a period sum to at the vendor."""
+        lines = [row for row in model.rows.values() if (row.customer, row.product, row.once) == (who, product, True)]
+        return sum(row.units for row in lines if row.marker and self._period(row) == period)
+
+    # After each step
+
+    def after_step(self) -> None:
+        """Every effect has its entry in a state that counts it, and every posted entry its effect."""
+        world = self.world
+        rows = world.entry_rows()
+        by_key = {row["key"]: row for row in rows}
+        for model in world.billings.values():
+            waiting = b"".join(one.body for one in model.pending)
+            for effect in model.effects:
+                row = by_key.get(effect.key)
+                if row is None or effect.key in self.forgotten:
+                    if effect.key not in self.forgotten:
+                        raise Wrong(f"effect without entry: {effect}")
+                    continue
+                counted = row["state"] in IN_FLIGHT
+                if not counted and effect.operation in CREATES:
+                    raise Wrong(f"effect not counted: {effect} is {row['state']} ({row['note']})")
+                # What somebody else wrote since, or a process that is forgotten, has the last word over a set.
+                excused = (effect.customer, effect.product) in self.disturbed or world.very_lates or self.restored
+                if not counted and not excused:
+                    raise Wrong(f"effect not counted: {effect} is {row['state']} ({row['note']})")
+            done = {effect.key: effect for effect in model.effects}
+            for row in rows:
+                if row["state"] != "posted" or row["connection"] != model.name:
+                    continue
+                if row["key"] in done:
+                    effect = done[row["key"]]
+                    same = int(row["quantity"]) == abs(effect.units) and row["remote_id"] == effect.line
+                    if effect.operation in CREATES and not same:
+                        raise Wrong(f"other effect: entry {row['id']} says {row['quantity']}, done was {effect}")
+                elif row["operation"] in CREATES:
+                    raise Wrong(f"posted without effect: {row['operation']} {row['id']} {row['note']!r} {len(waiting)}")
+                elif row["operation"] == _SET and not self._shown(model, row):
+                    raise Wrong(f"posted without effect: {row['id']} to {row['after']} {row['note']!r}")
+
+    def _shown(self, model: BillingModel, row: dict[str, Any]) -> bool:
+        """Somebody else wrote the same value."""
+        line = row["identity"].rpartition(":")[2]
+        return any(units == int(row["after"]) for units, _ in model.history.get(line, ()))
+
+    # At rest
+
+    def at_rest(self, cycle: Cycle) -> None:
+        """Every line is at its target, or not for a reason that is true; the record is whole."""
+        world = self.world
+        ledger = world.start().ledger
+        if wrong := ledger.verify():
+            raise Wrong(f"broken record: {wrong[0]}")
+        self.after_step()
+        if cycle.plan.errors and not all(error.code in ("gone", "not_found") for error in cycle.plan.errors):
+            raise Wrong(f"errors at rest: {cycle.plan.errors}")
+        wanted = len(world.setup.customers) * len(world.setup.shapes)
+        if len(cycle.plan.lines) != wanted:
+            raise Wrong(f"lines missing: {len(cycle.plan.lines)} of {wanted}")
+        rows = world.entry_rows()
+        for line in cycle.plan.lines:
+            self.ended[str(line.action)] += 1
+            self._line(line, [row for row in rows if row["line"] == line.id])
+
+    def _line(self, line: Any, rows: list[dict[str, Any]]) -> None:
+        world = self.world
+        shape = dict(world.setup.shapes)[line.rule]
+        who = line.customer.lower()
+        model = world.billings[shape.connection]
+        period = month_of(world.today)
+        recurring = model.recurring(who, shape.product, world.today)
+        own = self._own(model, who, shape.product, str(period))
+        in_force = [row for row in recurring if row.starts is None or row.starts <= world.today]
+        shown = sum(row.units for row in in_force or recurring)  # a line that begins later bills as much then
+        due = world.rules.target(line.rule, world.source.true_count(who, shape.product))
+        billed = shown + (own if shape.true_up == "line" else 0)
+        keys = world.rules.of(line.rule)
+        direction = keys.get("increase", "now") if due > billed else keys.get("decrease", "hold")
+        posted = sum(
+            int(row["quantity"]) * (-1 if row["operation"] == "post_credit" else 1)
+            for row in rows
+            if row["state"] == "posted" and row["operation"] in DATED and row["period"] == str(period)
+        )
+        reason = line.reason
+        match str(line.action):
+            case "none":
+                true = billed == due
+            case "ignore":
+                true = (
+                    (reason.startswith("rejected by") and any(row["state"] == "rejected" for row in rows))
+                    or (reason.startswith("undone by") and any(row["undo_of"] for row in rows))
+                    or (reason.endswith("; accepted") and ((who, shape.product) in self.disturbed or own != posted))
+                    or (reason.endswith("is ignore") and direction == "ignore")
+                )
+            case "hold":
+                touched = (who, shape.product) in self.disturbed
+                true = (
+                    (own != posted and ("sum to" in reason or "what syncd wrote" in reason))
+                    or (touched and ("it is no longer" in reason or "no longer open" in reason))
+                    or (touched and "the line was changed" in reason)
+                )
+            case "defer":
+                true = ("is next-period" in reason and direction == "next-period") or (
+                    "begins on" in reason and any(row.starts and row.starts > world.today for row in recurring)
+                )
+            case "alert":
+                true = ("only adds" in reason and shown > due and (own <= 0 or self.restored)) or (
+                    "no open line" in reason and not recurring
+                )
+            case "blocked":
+                true = (
+                    (reason.startswith("refused:") and any(row["state"] == "failed" for row in rows))
+                    or ("open lines bill" in reason and len(recurring) > 1)
+                    or ("has no customer" in reason and who not in world.source.present)
+                )
+            case _:
+                true = False
+        if not true:
+            raise Wrong(
+                f"at rest, untrue: {who} {line.rule} is {line.action} ({reason}); due {due}, shown {shown}, own {own}, "
+                f"posted {posted}"
+            )

@@ -1,0 +1,68 @@
+"""Thousands of seeded schedules of all that can go wrong, each played to rest and judged (RELIABILITY T4, T10-T13).
+
+A failure prints its seed, its setup and its steps; keep the shrunk ones in `test_simulated_regressions.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from sim_draw import DEATHS, STEPS
+from sim_run import Total, simulate, simulate_many, table
+from sim_sources import COUNT_FAULTS
+from sim_vendors import LINE_FAULTS, WRITE_FAULTS
+
+QUICK, MANY = 200, 10_000
+# What must have been reached, by the name under which it is counted.
+HITS = (
+    *(f"write {kind}" for kind in (*WRITE_FAULTS, "ok")),
+    *(f"lines {kind}" for kind in LINE_FAULTS),
+    *(f"counts {kind}" for kind in COUNT_FAULTS),
+    *(f"rival {what}" for what in ("edit", "touch", "remove", "twin")),
+    *("find down", "a late request landed", "a version refused", "a closed period refused", "keys forgotten"),
+    *("a take-over", "a stale writer was stopped", "a second writer was refused", "clock doubted"),
+    *("clock +25 h", "clock +744 h", "clock -2 h", "restored by tool", "restored by hand"),
+    *("approved", "rejected", "retried", "undone"),
+)
+
+
+def failures(total: Total) -> str:
+    """What a person reads: the first failing schedules."""
+    return "\n\n".join(str(one) for one in total.wrong[:3])
+
+
+@pytest.mark.timeout(600)  # ten times what it takes on two idle cores
+def test_two_hundred_schedules_hold() -> None:
+    total = simulate_many(range(QUICK), processes=2, shrinks=False)
+    assert total.schedules == QUICK
+    assert not total.wrong, failures(total)
+    # What holds was at stake: each kind of thing really happened, and most lines came to rest at their target.
+    assert sum(total.kills.values()) > QUICK / 4
+    assert {f"write {kind}" for kind in ("lost", "error_after", "late", "ignored", "refused")} <= total.hits.keys()
+    assert {"restored by tool", "restored by hand", "clock +25 h", "a take-over"} <= total.hits.keys()
+    assert total.ended["none"] > sum(total.ended.values()) / 2
+
+
+def test_a_schedule_is_played_alike_every_time() -> None:
+    first, again = simulate(11, shrinks=False), simulate(11, shrinks=False)
+    assert first.steps == again.steps
+    assert (first.kills, first.hits, first.did, first.ended) == (again.kills, again.hits, again.did, again.ended)
+    assert first.hits
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_thousand_schedules_hold_and_reach_everything() -> None:
+    total = simulate_many(range(100_000, 100_000 + MANY), processes=2)
+    print(table(total))
+    told = {name: dict(getattr(total, name)) for name in ("kills", "hits", "did", "ended")}
+    report = Path(tempfile.gettempdir(), "syncd-simulation.json")
+    report.write_text(json.dumps({"schedules": total.schedules, "seconds": round(total.seconds), **told}, indent=1))
+    assert total.schedules == MANY
+    assert not total.wrong, f"{len(total.wrong)} of {MANY}:\n{failures(total)}"
+    assert [name for name in DEATHS if not total.kills[name]] == []
+    assert [name for name in HITS if not total.hits[name]] == []
+    assert [name for name in STEPS if not total.did[name]] == []
