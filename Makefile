@@ -7,6 +7,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built-for
+# Whole files go to one process, because their fixtures start servers. ARGS="-n 0 …" runs in one, for a debugger.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.14 python
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options $(UPGRADE)
@@ -30,10 +32,10 @@ demo: $(STAMP) ## sandboxes of all vendors, the daemon against them, the dashboa
 	@$(BIN)/syncd demo
 
 test: $(STAMP) ## the quick tests; ARGS="tests/core -x" narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 slow: $(STAMP) ## the tests that take long or need system packages
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(PYTEST) -m slow $(ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(BIN)/ruff check .

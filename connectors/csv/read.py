@@ -11,6 +11,7 @@ import codecs
 import glob
 import os
 import stat
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -153,7 +154,8 @@ def _text(name: str, folder: Path, stamps: dict[str, Stamp], faults: _Faults) ->
         return None
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        return content.decode("utf-8")
+        # One letter may be written in two ways (ä, or a and two dots): to a person, and here, that is one name.
+        return unicodedata.normalize("NFC", content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = len((content[: error.start] + b"?").splitlines())
         what = f"the byte 0x{content[error.start]:02x} is not UTF-8; it may be Latin-1 or a Windows code page."

@@ -21,7 +21,9 @@ from syncd.money import number
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]{0,30})?|\.[0-9]{1,30}")
 _GROUPED = re.compile(r"[0-9]{1,3}(\.[0-9]{3})+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# With the characters that nobody sees (soft hyphen, zero-width space and joiner, a byte order mark in the middle): they
+# would make two customers of one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b\u2028\u2029\u2060\ufeff]")
 # A person's name or address that slid into a wrong column; messages name no person.
 _PERSONAL = re.compile(r"@|[^\W\d_]\s+[^\W\d_]")
 
@@ -233,7 +235,7 @@ def _cell_problem(cell: str, is_quantity: bool, delimiter: str) -> tuple[str, st
     if not cell:
         return "is empty.", "Fill it in or delete the row." + (" Write 0 where there is none." if is_quantity else "")
     if _CONTROL.search(cell):
-        return "holds a line break or another control character.", "Take it out."
+        return "holds a line break or another character that nobody sees.", "Take it out."
     if is_quantity and (problem := quantity_problem(cell, delimiter)):
         return f"{shown(cell)} {problem[0]}", problem[1]
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -242,6 +243,9 @@ GOOD = "Contoso,GB,1\n"
         ((HEADER + GOOD).encode("utf-16"), "malformed", "is UTF-16 text."),
         (b"PK\x03\x04\x14\x00", "malformed", "is a workbook or a zip archive"),
         (HEADER + "Con\0toso,GB,1\n", "malformed", "holds bytes of zero"),
+        (HEADER + GOOD + "Total,,1\n", "malformed", 'line 3 column "sku": is empty. Fill it in or delete the row.'),
+        (HEADER + "Con\u200btoso,GB,1\n", "malformed", 'line 2 column "customer": holds a line break or another char'),
+        ("\ufeff\ufeff" + HEADER + GOOD, "malformed", 'line 1: has no column "customer". The nearest is "?customer".'),
     ],
 )
 def test_a_damaged_file_is_an_error_that_says_where(
@@ -293,11 +297,21 @@ def test_a_quantity_that_is_no_plain_decimal_is_an_error(connect: Open, tmp_path
     assert words in message
 
 
-@pytest.mark.parametrize(("cell", "value"), [("0", "0"), ("12.50", "12.5"), (".5", "0.5"), ("7.", "7"), ("007", "7")])
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("0", "0"), ("12.50", "12.5"), (".5", "0.5"), ("7.", "7"), ("007", "7"), ("2.9999999", "2.9999999")],
+)
 def test_plain_decimals_are_quantities(connect: Open, tmp_path: Path, cell: str, value: str) -> None:
     write(tmp_path, HEADER + f"Contoso,GB,{cell}\n")
 
     assert numbers(connect()) == {"GB": Decimal(value)}
+
+
+def test_one_name_written_with_composed_and_decomposed_letters_is_one_customer(connect: Open, tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "L\u00e4rche,GB,1\nLa\u0308rche,GB,2\n")
+
+    assert [customer.id for customer in connect().customers()] == ["L\u00e4rche"]
+    assert numbers(connect(), "L\u00e4rche") == {"GB": Decimal(3)}
 
 
 def test_a_grouped_looking_decimal_is_refused_only_beside_semicolons(connect: Open, tmp_path: Path) -> None:
@@ -350,6 +364,15 @@ def test_all_faults_of_all_files_are_told_at_once_and_then_counted(connect: Open
     assert told[0].startswith("a.csv: holds no rows")
     assert told[1].startswith("b.csv line 2 ")
     assert told[-1] == "and 6 more"
+
+
+def test_a_header_in_the_middle_of_joined_exports_is_told(connect: Open, tmp_path: Path) -> None:
+    write(tmp_path, HEADER + GOOD + HEADER + GOOD)
+
+    message = str(failure(connect()))
+
+    assert 'line 3 column "quantity": "quantity" is not a number.' in message
+    assert "line 4: is the same row as line 2" in message
 
 
 def test_both_faults_of_one_row_are_told(connect: Open, tmp_path: Path) -> None:
@@ -483,9 +506,9 @@ def test_settings_that_make_no_sense_are_refused(connect: Open, changes: dict[st
 
 # Whatever the rows are, they are either added exactly or refused
 
-_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8).filter(
-    lambda name: name == name.strip() and name != ""
-)
+_NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1, max_size=8
+).filter(lambda name: name == name.strip() and name != "" and unicodedata.is_normalized("NFC", name))
 _ROWS = st.lists(
     st.tuples(_NAMES, _NAMES, st.decimals(0, 10**9, places=3, allow_nan=False), st.integers()), min_size=1, max_size=20
 )
