@@ -48,7 +48,8 @@ def conditions(
     `waiting`: the entries that are open when it ended; `ended`: those that ended in it. `tags`: by customer's name.
     """
     desk = _Desk(plan, tags, lines={line.id: line for line in plan.lines})
-    for entry in (*waiting, *ended):
+    # One that began to wait in this cycle is in both.
+    for entry in {entry.id: entry for entry in (*ended, *waiting)}.values():
         desk.entries[entry.intent.line].append(entry)
     gone, suspect = _gone(desk), _suspect(desk)
     found = [*gone, *suspect, *_lines(desk), *_sources(desk), *_unmapped(desk)]

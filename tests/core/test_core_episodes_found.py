@@ -99,6 +99,11 @@ def test_a_held_line_names_its_entries() -> None:
     assert one(of(Action.HOLD, mode=Mode.OBSERVE)).mend == "Correct it by hand; in observe nothing can be approved."
 
 
+def test_an_entry_that_began_to_wait_in_this_cycle_is_named_once() -> None:
+    held = entry(EntryState.HELD)
+    assert one(of(Action.HOLD), waiting=[held], ended=[held]).mend.count(held.id) == 1
+
+
 def test_a_held_line_that_was_approved_is_none() -> None:
     held = of(Action.HOLD, reason="decrease is hold")
     assert found(held, waiting=[entry(EntryState.PLANNED, attempts=0)]).found == ()
