@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from syncd.clock import make_clock
 from syncd.sandbox.kit import Chaos, Double, Running, serve
-from syncd.sandbox.world import World, small_msp
+from syncd.sandbox.world import Company, World, small_msp
 
 
 def start_doubles(
@@ -134,11 +134,21 @@ STORY = (
 )
 
 
+# Names of the demo's connections, as an admin would give them.
+NAMES = {
+    "connectwise": "cw", "halopsa": "halo", "microsoft365": "m365", "partnercenter": "pc", "pax8": "pax8",
+    "http_json": "backup",
+}  # fmt: skip
+# Two customers came with an MSP that was bought, and are still billed in its PSA; one MSP product is bought directly.
+IN_HALO = ("Juniper Hospitality", "L\u00e4rche Optik")
+DIRECT, DIRECT_SKU = "Ironwood Manufacturing", "ENTERPRISEPACK"
+UNSOLD = "VISIOCLIENT"
+
+
 def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
     """config.toml and mappings of the demo's MSP; returns the config's path."""
-    names = {"connectwise": "cw", "microsoft365": "m365"}
     tables = [
-        connection_toml(kind, one.url, one.double.settings, names.get(kind, kind))
+        connection_toml(kind, one.url, one.double.settings, NAMES.get(kind, kind))
         for kind, one in stage.running.items()
     ]
     head = (
@@ -148,15 +158,54 @@ def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
     config = folder / "config.toml"
     config.write_text("\n\n".join([head, *tables]) + "\n", encoding="utf-8")
     (folder / "mappings").mkdir()
-    customers = "\n".join(
-        f'[[customer]]\nname = "{company.name}"\nm365 = "{company.domain}"\ncw = "{company.identifier}"\n'
-        for company in stage.world.companies
-    )
-    rules = "\n".join(
-        f'[[rule]]\nname = "{sku.name}"\ncount = {{ from = "m365", sku = "{sku.part}", measure = "assigned" }}\n'
-        f'bill = {{ to = "cw", agreement = "Managed Services*", product = "{sku.product}" }}\ntrue_up = "quantity"\n'
-        for sku in stage.world.skus
-        if sku.product and sku.part != "VISIOCLIENT"
-    )
-    (folder / "mappings" / "msp.toml").write_text(f"{customers}\n{rules}", encoding="utf-8")
+    (folder / "mappings" / "customers.toml").write_text("\n".join(_customers(stage)), encoding="utf-8")
+    (folder / "mappings" / "rules.toml").write_text("\n".join(_rules(stage)), encoding="utf-8")
     return config
+
+
+def _customers(stage: Stage) -> Iterator[str]:
+    """Each company under the key by which each system knows it."""
+    for company in stage.world.companies:
+        halo = company.name in IN_HALO and "halopsa" in stage.running
+        keys = {
+            "microsoft365": company.domain,
+            "halopsa" if halo else "connectwise": company.name if halo else company.identifier,
+            "pax8": company.name,
+            "partnercenter": company.domain if company.name == DIRECT else "",
+            "http_json": company.identifier,
+        }
+        lines = [f'{NAMES[kind]} = "{key}"' for kind, key in keys.items() if key and kind in stage.running]
+        tags = ['tags = ["halo"]'] if halo else []
+        yield "\n".join(["[[customer]]", f'name = "{company.name}"', *lines, *tags, ""])
+
+
+def _rules(stage: Stage) -> Iterator[str]:
+    """A rule for each product and PSA, what was bought beside it; what the demo leaves unsold is billed by none."""
+    running = stage.running
+    sold = [sku for sku in stage.world.skus if sku.product and sku.part != UNSOLD]
+    for sku in sold:
+        source = "partnercenter" if sku.part == DIRECT_SKU else "pax8"
+        bought = f'bought = {{ from = "{NAMES[source]}", sku = "{sku.name}" }}\n' if source in running else ""
+        count = f'count = {{ from = "m365", sku = "{sku.part}", measure = "assigned" }}\n{bought}'
+        bill = f'agreement = "Managed Services*", product = "{sku.product}"'
+        others = ', "!tag:halo"' if "halopsa" in running else ""
+        yield (
+            f'[[rule]]\nname = "{sku.name}"\ncustomers = ["*"{others}]\n{count}'
+            f'bill = {{ to = "cw", {bill} }}\ntrue_up = "quantity"\n'
+        )
+        if others and any(sku in [one.sku for one in company.licences] for company in _halos(stage)):
+            yield (
+                f'[[rule]]\nname = "{sku.name} (Halo)"\ncustomers = ["tag:halo"]\n{count}'
+                f'bill = {{ to = "halo", {bill} }}\ntrue_up = "quantity"\n'
+            )
+    if "http_json" in running:
+        yield '[[rule]]\nname = "Backed-up devices"\ncount = { from = "backup", sku = "*" }\ntrue_up = "alert"\n'
+    if "partnercenter" in running:
+        yield '[[ignore]]\nfrom = "pc"\ncustomer = ["*"]\nwhy = "bought through Pax8"\n'
+    if "pax8" in running:
+        direct = next(sku.name for sku in stage.world.skus if sku.part == DIRECT_SKU)
+        yield f'[[ignore]]\nfrom = "pax8"\nsku = ["{direct}"]\nwhy = "bought from Microsoft directly"\n'
+
+
+def _halos(stage: Stage) -> list[Company]:
+    return [company for company in stage.world.companies if company.name in IN_HALO]
