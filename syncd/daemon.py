@@ -99,9 +99,7 @@ def run_daemon(
     return 0
 
 
-def _stay_red(
-    commands: SimpleQueue[int], stack: ExitStack, config: Config, clock: Clock, error: LedgerBroken
-) -> int:
+def _stay_red(commands: SimpleQueue[int], stack: ExitStack, config: Config, clock: Clock, error: LedgerBroken) -> int:
     """The record is broken at the start: nothing is read or posted, and the pages say why until SIGTERM or SIGINT.
 
     A process that ended at once would be started again and again, and nobody would see a red light. Raises `error`

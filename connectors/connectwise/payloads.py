@@ -68,6 +68,8 @@ class Company(Record):
     identifier: str
     name: str
     deleted_flag: bool | None = None
+    website: str | None = None
+    custom_fields: list[CustomField] | None = None
 
 
 class Agreement(Record):

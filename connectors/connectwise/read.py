@@ -5,6 +5,7 @@ Lists that concern no single customer are read once for each open connection (on
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from syncd.model import Agreement, BilledLine, Billing, Moment, Product, RemoteC
 
 T = TypeVar("T")
 
+# A tenant's id or a domain, as an admin keeps them in a custom field.
+_LINK = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:https?://)?(?:[\w-]+\.)+[A-Za-z]{2,}/?")
 # Failures that concern the whole connection: no use asking for the next customer, and no optional read hides them.
 FATAL = frozenset({"unauthorized", "deferred", "stopped"})
 
@@ -98,14 +101,17 @@ class Reader:
 
     def customers(self) -> tuple[RemoteCustomer, ...]:
         """All companies that are not deleted. Raises VendorError; a list without any is `incomplete`, not empty."""
-        found = whole(self.api, "company/companies", payloads.Company, fields="id,identifier,name,deletedFlag")
+        fields = "id,identifier,name,deletedFlag,website,customFields"
+        found = whole(self.api, "company/companies", payloads.Company, fields=fields)
         if not found.rows:
             raise VendorError(
                 "incomplete",
                 "ConnectWise shows not a single company; the API member's role probably lacks Companies (inquire, all)",
             )
         return tuple(
-            RemoteCustomer(str(row.id), row.name, (row.identifier,)) for row in found.rows if not row.deleted_flag
+            RemoteCustomer(str(row.id), row.name, (row.identifier,), links=_links(row))
+            for row in found.rows
+            if not row.deleted_flag
         )
 
     def products(self) -> tuple[Product, ...]:
@@ -281,6 +287,16 @@ class Reader:
             f'ConnectWise has {found} called "{caption}", and no addition shows one; make one text field of that name '
             'on the agreement additions screen, or set marker = "serialNumber"',
         )
+
+
+def _links(row: payloads.Company) -> tuple[str, ...]:
+    """What the PSA keeps of a company elsewhere: its web site, and custom fields that hold a tenant's id or domain.
+
+    ConnectWise has no field of its own for a Microsoft tenant. Other custom fields ("Gold", "yes") name nobody.
+    """
+    kept = [str(one.value).strip() for one in row.custom_fields or () if isinstance(one.value, str)]
+    found = (row.website or "", *(text for text in kept if _LINK.fullmatch(text)))
+    return tuple(dict.fromkeys(text for text in found if text))
 
 
 def company_id(customer: RemoteCustomer) -> int:

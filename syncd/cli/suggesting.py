@@ -12,7 +12,7 @@ from syncd.cli.main import app
 from syncd.clock import make_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from syncd.cycle.suggesting import Proposals
 
 FILE = "suggested.toml"
-HEADING = (
-    "# Written by `syncd suggest --write`. Nothing in here counts until you accept it: take the first # of a proposal's\n"
-    "# lines away, read what you accept, then run `syncd check`. Leave what you refuse as it stands: it is not written\n"
-    "# again. An [[ignore]] keeps it from being proposed at all.\n"
-)
+HEADING = """\
+## Written by `syncd suggest --write`. Nothing in here counts until you accept it: take the first # of a proposal's
+## lines away, read what you accept, then run `syncd check`. Leave what you refuse as it stands: it is not written
+## again. An [[ignore]] keeps it from being proposed at all.
+"""
 
 
 @app.command(
@@ -65,7 +65,8 @@ def toml_of(one: Suggestion) -> str:
     from syncd.config.edit import as_comment
     from syncd.config.values import key_text, quoted, toml_text
 
-    head = f"syncd suggest {one.mark}: score {one.score} of 100: {' '.join(one.reason.split())}"
+    reason = "".join(letter if letter.isprintable() else " " for letter in one.reason)
+    head = f"syncd suggest {one.mark}: score {one.score} of 100: {reason}"
     if not one.extends:
         return as_comment(one.kind, one.block, head)
     keys = ", ".join(f"{key_text(key)} = {toml_text(value)}" for key, value in one.block.items())
@@ -124,15 +125,12 @@ def _print(out: Console, found: Proposals, path: Path, written: Sequence[Suggest
         for one in found.suggestions:
             what = f"{'more for ' if one.extends else ''}{one.kind}"
             style = "green" if one.score >= 90 else "yellow" if one.score > 75 else "dim"
-            table.add_row(
-                f"[{style}]{one.score}[/]", what, clean(one.name), clean(_mapping(one.block)), clean(one.reason)
-            )
+            table.add_row(f"[{style}]{one.score}[/]", what, clean(one.name), _mapping(one.block), clean(one.reason))
         out.print(table)
-    for one in sorted(found.open, key=lambda one: not one.near):
-        word = "[bold yellow]ambiguous[/]" if one.near else "[yellow]open[/]     "
-        out.print(
-            f"{word} {clean(one.connection)}: {one.kind} {clean(one.name)} ({clean(one.id)}): {clean(one.reason)}"
-        )
+    for left in sorted(found.open, key=lambda left: not left.near):
+        word = "[bold yellow]ambiguous[/]" if left.near else "[yellow]open[/]     "
+        what = f"{left.kind} {clean(left.name)} ({clean(left.id)})"
+        out.print(f"{word} {clean(left.connection)}: {what}: {clean(left.reason)}")
     for error in found.errors:
         whom = f" / {clean(error.customer)}" if error.customer else ""
         out.print(f"[bold red]not covered[/] {clean(error.connection)}{whom}: {clean(error.message)}")
@@ -150,7 +148,8 @@ def _print(out: Console, found: Proposals, path: Path, written: Sequence[Suggest
         out.print(f"Keep them as comments in {FILE}, to accept one by one: syncd suggest --write")
 
 
-def _mapping(block: dict[str, Any] | Any) -> str:
+def _mapping(block: Mapping[str, Any]) -> str:
+    from syncd.cli.tables import clean
     from syncd.config.values import key_text, toml_text
 
-    return "\n".join(f"{key_text(key)} = {toml_text(value)}" for key, value in block.items() if key != "name")
+    return "\n".join(clean(f"{key_text(key)} = {toml_text(value)}") for key, value in block.items() if key != "name")

@@ -1,4 +1,4 @@
-"""Additions that syncd itself makes to a mapping file: a customer, a rule, an ignore.
+"""Additions that syncd itself makes to a mapping file: a customer, a rule, an ignore, and proposals as comments.
 
 Owns writing; nobody else writes a mapping. New blocks go to the end of the file and everything that stood there stays
 byte for byte. The file is not rendered anew: tomlkit 0.15 gathers `[[customer]]` blocks that alternate with `[[rule]]`
@@ -63,6 +63,37 @@ def add_ignore(
     if until is not None:
         block["until"] = until
     add_block(path, "ignore", block, note=note)
+
+
+def as_comment(kind: str, block: Mapping[str, Any], note: str) -> str:
+    """A block that does not count until a person takes the first `#` of its lines away: `note` then stays a comment."""
+    return "".join(f"#{line}\n" for line in _render(kind, block, note).removesuffix("\n").split("\n"))
+
+
+def add_comments(path: Path, comments: Sequence[str], *, heading: str = "") -> None:
+    """Append comments, an empty line before each; `heading` opens a file that is made for them.
+
+    What the file means stays the same: that is proven before it is written. Raises UserFault.
+    """
+    before: dict[str, Any] = {}
+    text = ""
+    if path.exists():
+        found, faults = read_toml(path, str(path))
+        if found is None:
+            raise UserFault(faults)
+        before, text = found, path.read_bytes().decode()
+    newline = "\r\n" if "\r\n" in text else "\n"
+    blocks = comments if text or not heading else (heading, *comments)
+    added = "\n".join(one if one.endswith("\n") else f"{one}\n" for one in blocks).replace("\n", newline)
+    gap = "" if not text else newline if text.endswith("\n") else newline * 2
+    whole = text + gap + added
+    try:
+        now = tomllib.loads(whole.removeprefix("\ufeff"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError:
+        now = None
+    if now != before:
+        raise UserFault(Fault(str(path), "comments cannot be added at its end.", "Move it aside and run this again."))
+    _replace(path, whole.encode())
 
 
 def add_block(path: Path, kind: str, block: Mapping[str, Any], *, note: str = "") -> None:

@@ -25,7 +25,9 @@ from syncd.demo import Stage, start_doubles, write_files
 from syncd.ledger import Ledger
 from syncd.sandbox.world import small_msp
 
-COMMANDS = "init check plan apply run held approve reject undo retry ledger explain backup restore sandbox demo".split()
+COMMANDS = (
+    "init check plan suggest apply run held approve reject undo retry ledger explain backup restore sandbox demo"
+).split()
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -126,6 +128,8 @@ def test_the_drift_table_as_plain_text(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_sandboxes_tell_how_to_reach_them_and_end_with_ctrl_c() -> None:
     command = [sys.executable, "-m", "syncd", "sandbox", "connectwise", "--port", "0", "--customers", "2"]
+    # A shell starts its background jobs with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
