@@ -191,7 +191,9 @@ def render_mappings(kinds: Mapping[str, Connector]) -> str:
     """The text of mappings/example.toml; its connections are those of config.example.toml."""
     shown = {kind: kinds[kind].abilities for kind in shown_kinds(kinds)}
     billing = next((kind for kind, abilities in shown.items() if Operation.SET_QUANTITY in abilities.operations), "")
-    sources = [kind for kind, abilities in shown.items() if abilities.measures and kind != billing]
+    # A system that bills can count as well; an example counts where nothing is billed.
+    counting = [kind for kind, abilities in shown.items() if abilities.measures and kind != billing]
+    sources = [kind for kind in counting if "billed" not in shown[kind].reads] or counting
     about = MappingFile.model_fields
     lines = _words(
         "An example of a mapping file, written from the declarations in the code by `python -m syncd.config.example`. "
