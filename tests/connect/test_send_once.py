@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from werkzeug.wrappers import Request, Response
@@ -109,10 +111,34 @@ def test_only_the_vendors_own_words_are_a_refusal(vendor: Vendor, status: int) -
 
 def test_a_write_takes_a_connection_of_its_own(vendor: Vendor) -> None:
     """A kept one may be dead, and then nobody knows whether the request arrived."""
-    for _ in range(2):
-        assert isinstance(vendor.send(), Receipt)
-    pool = vendor.http._sending._pool
-    assert pool.connections == []
+    asked: list[tuple[str, tuple[str, int]]] = []
+
+    class Keeping(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections, unlike the doubles
+
+        def _answer(self) -> None:
+            asked.append((self.command, self.client_address))
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_GET = do_PATCH = _answer  # noqa: N815
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keeping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        http = Http(f"http://127.0.0.1:{server.server_port}", gate=vendor.http.gate, timeout=1.0, first_wait=0.001)
+        for _ in range(2):
+            assert isinstance(http.send(WIRE), Reply)
+            http.read("lines/7")
+        http.close()
+        server.shutdown()
+    ways = {method: {address for name, address in asked if name == method} for method, _ in asked}
+    assert {method: len(addresses) for method, addresses in ways.items()} == {"PATCH": 2, "GET": 1}
 
 
 def test_a_host_that_is_not_there_was_not_reached(vendor: Vendor) -> None:

@@ -78,6 +78,20 @@ def test_a_sending_that_did_not_leave_is_sent_later_under_its_key(true_up: str) 
     assert len(book.entries) == 1
 
 
+@pytest.mark.parametrize("true_up", ["quantity", "line"])
+def test_what_never_arrived_is_sent_again_under_its_key(true_up: str) -> None:
+    """Sent, not known, then surely absent: the second attempt is the same change, and bears the same name."""
+    base, book, psa = free(true_up=true_up), Book(), Psa({"l1": line(25)})
+    step(base, book, psa, send=False)
+    first = book.settle("e1", EntryState.UNKNOWN).intent
+    book.move("e1", EntryState.PLANNED)
+
+    step(base, book, psa, NOW + LATER)
+
+    assert [(one.key, one.marker) for one in psa.done] == [(first.key, first.posting.marker)]
+    assert [(one.state, one.attempts) for one in book.entries.values()] == [(EntryState.POSTED, 2)]
+
+
 def test_the_part_of_a_period_is_not_lost_when_only_its_leader_was_sent() -> None:
     """Killed between the two: the line is right already, and the part of the period must still be billed, once."""
     base, book, psa = free(prorate=True), Book(), Psa({"l1": line(25)}, WHOLE_MONTH)

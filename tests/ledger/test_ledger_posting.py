@@ -6,6 +6,7 @@ the moment in which a request reaches it, as somebody would after a crash right 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -97,6 +98,13 @@ def test_nothing_leaves_that_the_plan_did_not_let_go(ledger: Ledger, line: Line,
     assert (line.sent, state(ledger)) == ([], PLANNED)
 
 
+def test_between_two_postings_the_stop_flag_is_looked_at(ledger: Ledger, line: Line) -> None:
+    ledger.write("c000001", [], [intent(), intent("cw:line:8", key="second")])
+    stop = threading.Event()
+    post_all(ledger, opened(line), (KEY, "second"), stop=stop, progress=lambda *_: stop.set())
+    assert (len(line.sent), state(ledger), state(ledger, "second")) == (1, POSTED, PLANNED)
+
+
 def test_a_refusal_is_the_end(ledger: Ledger, line: Line, planned: Entry, watch: Watch) -> None:
     line.does, line.answer = False, Refused("invalid", "the agreement is closed")
     post(ledger, line)
@@ -164,9 +172,7 @@ def test_absent_needs_two_looks_that_agree(
     assert state(ledger) is UNKNOWN
 
 
-def test_a_clock_that_is_doubted_proves_no_quiet_time(
-    ledger: Ledger, line: Line, planned: Entry, watch: Watch
-) -> None:
+def test_a_clock_that_is_doubted_proves_no_quiet_time(ledger: Ledger, line: Line, planned: Entry, watch: Watch) -> None:
     line.does, line.answer = False, Lost("the connection broke")
     post(ledger, line)
     watch.move(days=31)
@@ -195,7 +201,7 @@ def test_what_somebody_wrote_meanwhile_is_not_overwritten(
 ) -> None:
     line.shown = Decimal(shown)
     post(ledger, line)
-    assert (line.sent, line.shown, state(ledger)) == ([], shown, SUPERSEDED)
+    assert (len(line.sent), line.shown, state(ledger)) == (0, Decimal(shown), SUPERSEDED)
 
 
 def test_a_mark_that_is_there_already_is_not_made_twice(ledger: Ledger, line: Line, watch: Watch) -> None:
