@@ -160,7 +160,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path) -> N
     began = time.monotonic()
     told = []
     first_table = None
-    command = [sys.executable, "-m", "syncd", "demo", "--seconds", "40", "--every", "2"]
+    command = [sys.executable, "-m", "syncd", "demo", "--seconds", "80", "--every", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:

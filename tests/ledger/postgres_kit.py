@@ -46,7 +46,7 @@ class Cluster:
             account = pwd.getpwnam("postgres")
             more = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         done = subprocess.run(
-            [str(self.bin / program), *arguments], check=False, capture_output=True, text=True, cwd="/", timeout=120,
+            [str(self.bin / program), *arguments], check=False, capture_output=True, text=True, cwd="/", timeout=300,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}, **more,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -54,12 +54,12 @@ class Cluster:
 
     def start(self) -> None:
         self.run(
-            "pg_ctl", "start", "-w", "-D", str(self.folder / "cluster"), "-l", str(self.folder / "log"),
+            "pg_ctl", "start", "-w", "-t", "240", "-D", str(self.folder / "cluster"), "-l", str(self.folder / "log"),
             "-o", f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c max_connections=60",
         )  # fmt: skip
 
     def stop(self, how: str = "fast") -> None:
-        self.run("pg_ctl", "stop", "-w", "-m", how, "-D", str(self.folder / "cluster"))
+        self.run("pg_ctl", "stop", "-w", "-t", "240", "-m", how, "-D", str(self.folder / "cluster"))
 
     def fresh(self, template: str = "template1") -> str:
         """The URL of a new, empty database, with a password that must be shown nowhere."""
