@@ -139,7 +139,7 @@ def test_csv_says_on_standard_error_what_is_not_covered(house: House) -> None:
 
 
 def test_a_customer_that_the_system_does_not_know_is_not_covered(house: House) -> None:
-    mapping = house.config.parent / "mappings" / "msp.toml"
+    mapping = house.config.parent / "mappings" / "customers.toml"
     mapping.write_text(mapping.read_text().replace('cw = "AlderDental"', 'cw = "AlderDentistry"'))
 
     status, out, _ = house.report()
