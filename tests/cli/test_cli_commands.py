@@ -156,7 +156,7 @@ SAID = (
 
 @pytest.mark.slow
 def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "COLUMNS": "160"}
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "COLUMNS": "260"}
     began = time.monotonic()
     told = []
     first_table = None
