@@ -118,7 +118,8 @@ class Count:
     `sku` is what mappings name; `aliases` are its other exact keys (a GUID, an id). `subjects` is who or what was
     counted, None where the vendor gives only a number; `evidence` is the digest under which the ledger keeps them.
     `free`: a free or trial product, left out of "unmapped" and of the source's total. `unit_cost` is what the MSP pays
-    for one, in `currency`.
+    for one, in `currency`. `amount`: what was invoiced for all of them, without tax, credits taken off, in `currency`;
+    for the measure `invoiced`.
     """
 
     sku: str
@@ -132,6 +133,7 @@ class Count:
     unit_cost: Decimal | None = None
     currency: str = ""
     terms: tuple[Term, ...] = ()
+    amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

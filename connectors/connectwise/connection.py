@@ -10,10 +10,11 @@ from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
 from connectors.connectwise.invoiced import booked
 from connectors.connectwise.payloads import SystemInfo
 from connectors.connectwise.post import Poster
-from connectors.connectwise.read import FATAL, Reader
+from connectors.connectwise.read import Reader
 from connectors.connectwise.refuse import refusal
 from connectors.connectwise.usage import counts
 from syncd.connect.contract import Ask, Context, SignIn
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import (
     Billing,

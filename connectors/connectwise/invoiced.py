@@ -14,8 +14,9 @@ from connectors.connectwise import payloads
 from connectors.connectwise.conditions import among, both, compare
 from connectors.connectwise.dates import day
 from connectors.connectwise.paging import whole
-from connectors.connectwise.read import FATAL, Reader, company_id
+from connectors.connectwise.read import Reader, company_id
 from syncd.connect.contract import Ask
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Reading, State
 from syncd.money import plain

@@ -6,10 +6,9 @@ Lists that concern no single customer are read once for each open connection (on
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from connectors.connectwise import payloads
 from connectors.connectwise.agreements import Terms, terms
@@ -17,6 +16,7 @@ from connectors.connectwise.api import Api
 from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
 from connectors.connectwise.lines import billed_line
 from connectors.connectwise.paging import R, whole
+from syncd.connect.once import FATAL, Once
 from syncd.errors import VendorError
 from syncd.model import Agreement, BilledLine, Billing, Moment, Product, RemoteCustomer, State
 
@@ -24,40 +24,6 @@ T = TypeVar("T")
 
 # A tenant's id or a domain, as an admin keeps them in a custom field.
 _LINK = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:https?://)?(?:[\w-]+\.)+[A-Za-z]{2,}/?")
-# Failures that concern the whole connection: no use asking for the next customer, and no optional read hides them.
-FATAL = frozenset({"unauthorized", "deferred", "stopped"})
-
-
-class Once(Generic[T]):
-    """A value made at first use, by one thread while the others wait; a failure is kept as well."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._value: tuple[T] | None = None
-        self._error: VendorError | None = None
-
-    def get(self) -> T:
-        """The value. Raises the VendorError that making it ended with."""
-        with self._lock:
-            if self._value is None and self._error is None:
-                try:
-                    self._value = (self._make(),)
-                except VendorError as error:
-                    self._error = error
-            if self._value is not None:
-                return self._value[0]
-            failed = self._error
-        assert failed is not None
-        raise VendorError(failed.code, str(failed), status=failed.status)
-
-    def problem(self) -> str:
-        """Why it could not be made, "" where it could or was not tried."""
-        return str(self._error) if self._error else ""
-
-    def known(self) -> T | None:
-        """The value where it was made already; makes nothing."""
-        return self._value[0] if self._value else None
 
 
 @dataclass(frozen=True, slots=True)

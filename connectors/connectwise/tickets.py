@@ -20,8 +20,8 @@ from connectors.connectwise.conditions import compare
 from connectors.connectwise.config import ConnectWiseSettings
 from connectors.connectwise.paging import whole
 from connectors.connectwise.payloads import Board, BoardStatus, DeskTicket, TicketNote
-from connectors.connectwise.read import Once
 from syncd.connect.http import Reply, json_bytes
+from syncd.connect.once import Once
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Posting, Receipt, Sight, Wire
 

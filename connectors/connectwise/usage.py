@@ -18,8 +18,9 @@ from connectors.connectwise.api import Api
 from connectors.connectwise.conditions import both, compare
 from connectors.connectwise.dates import bounds, instant
 from connectors.connectwise.paging import R, Whole, whole
-from connectors.connectwise.read import FATAL, company_id
+from connectors.connectwise.read import company_id
 from syncd.connect.contract import Ask
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Query, Reading, State, Subject
 from syncd.money import number, plain

@@ -8,8 +8,9 @@ from decimal import Decimal
 from connectors.halopsa import payloads
 from connectors.halopsa.dates import day
 from connectors.halopsa.lines import quantity
-from connectors.halopsa.read import FATAL, Reader, client_id, item_code
+from connectors.halopsa.read import Reader, client_id, item_code
 from syncd.connect.contract import Ask
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Reading, State
 from syncd.money import plain

@@ -20,44 +20,15 @@ from connectors.halopsa.lines import billed_line
 from connectors.halopsa.paging import Whole, newest, whole
 from connectors.halopsa.payloads import units
 from syncd.clock import Clock
+from syncd.connect.once import FATAL, Once
 from syncd.errors import VendorError
 from syncd.model import Agreement, BilledLine, Billing, Moment, Product, RemoteCustomer, State
 
 T = TypeVar("T")
 
-# Failures that concern the whole connection: no use asking for the next client, and no optional read hides them.
-FATAL = frozenset({"unauthorized", "deferred", "stopped"})
 # How far back the audit is read for names, and in how many pages at most.
 _AUDIT = timedelta(days=45)
 _AUDIT_PAGES = 5
-
-
-class Once(Generic[T]):
-    """A value made at first use, by one thread while the others wait; a failure is kept as well."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._value: tuple[T] | None = None
-        self._error: VendorError | None = None
-
-    def get(self) -> T:
-        """The value. Raises the VendorError that making it ended with."""
-        with self._lock:
-            if self._value is None and self._error is None:
-                try:
-                    self._value = (self._make(),)
-                except VendorError as error:
-                    self._error = error
-            if self._value is not None:
-                return self._value[0]
-            failed = self._error
-        assert failed is not None
-        raise VendorError(failed.code, str(failed), status=failed.status)
-
-    def known(self) -> T | None:
-        """The value where it was made already; makes nothing."""
-        return self._value[0] if self._value else None
 
 
 class Each(Generic[T]):

@@ -20,8 +20,9 @@ from connectors.halopsa.dates import bounds, day, instant
 from connectors.halopsa.lines import counted
 from connectors.halopsa.paging import Whole, whole
 from connectors.halopsa.payloads import units
-from connectors.halopsa.read import FATAL, Each, Once, Reader, client_id, lacking, same_client
+from connectors.halopsa.read import Each, Reader, client_id, lacking, same_client
 from syncd.connect.contract import Ask
+from syncd.connect.once import FATAL, Once
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Query, Reading, State, Subject
 from syncd.money import plain

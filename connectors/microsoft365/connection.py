@@ -10,10 +10,11 @@ from connectors.microsoft365.graph import Graph, Service, explain, page_of, url
 from connectors.microsoft365.names import Catalogue, read_names
 from connectors.microsoft365.payloads import Contract, Organization, Page
 from connectors.microsoft365.permissions import advice
-from connectors.microsoft365.read import ORGANIZATION_PATH, Once, Tenant
+from connectors.microsoft365.read import ORGANIZATION_PATH, Tenant
 from connectors.microsoft365.tokens import Tokens, Witness
 from syncd.connect.contract import Ask, Context, SignIn
 from syncd.connect.http import Reply
+from syncd.connect.once import Once
 from syncd.errors import VendorError
 from syncd.model import Moment, Reading, RemoteCustomer
 
@@ -43,7 +44,7 @@ class Microsoft365Connection:
 
     def sign_in(self) -> SignIn:
         """Signs in to the partner's tenant. Raises VendorError; UserFault where a file of the settings is at fault."""
-        self._catalogue()
+        self._catalogue.get()
         witness = Witness(self._service.tokens.tenant(self._settings.tenant_id))
         graph = self._service.tenant(self._settings.tenant_id, witness)
         shape: Callable[[Reply], Page[Organization]] = page_of(Organization)
@@ -87,7 +88,7 @@ class Microsoft365Connection:
 
     def counts(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """One Reading for each customer and query; a customer that fails spoils its own readings only."""
-        catalogue = self._catalogue()
+        catalogue = self._catalogue.get()
         for ask in asks:
             graph = self._service.tenant(ask.customer.id)
             yield from Tenant(graph, ask, moment, catalogue, self._context.http).readings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from connectors.microsoft365 import activity, people
 from connectors.microsoft365.batch import Part, fetch
@@ -18,6 +18,7 @@ from connectors.microsoft365.names import Catalogue
 from connectors.microsoft365.payloads import Organization, Page, Purchase, SubscribedSku, User
 from syncd.connect.contract import Ask, Measure
 from syncd.connect.http import Http, Reply
+from syncd.connect.once import Once
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Query, Reading, RemoteCustomer, State, Subject
 
@@ -47,26 +48,6 @@ _PATHS = {
 UNLIMITED = 10_000
 _USABLE = frozenset({"Enabled", "Warning"})
 _NOT_USABLE = frozenset({"Suspended", "LockedOut", "Deleted"})
-
-
-class Once(Generic[T]):
-    """A step that is done at most once; its error is remembered as well as its result."""
-
-    def __init__(self, step: Callable[[], T]) -> None:
-        self._step = step
-        self._done: list[T] = []
-        self._error: VendorError | None = None
-
-    def __call__(self) -> T:
-        if self._error is not None:
-            raise self._error
-        if not self._done:
-            try:
-                self._done.append(self._step())
-            except VendorError as error:
-                self._error = error
-                raise
-        return self._done[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +101,7 @@ class Tenant:
             raise VendorError("unsupported", f"Microsoft 365 has no measure {query.measure}.")
         if query.where and not MEASURES[query.measure].filters:
             raise VendorError("unsupported", f"the measure {query.measure} takes no filter; use assigned.")
-        base = self._base()
+        base = self._base.get()
         match query.measure:
             case "consumed":
                 return [self._count(sku, sku.consumed_units) for sku in base.skus], base.proof
@@ -130,12 +111,12 @@ class Tenant:
                 counts = [self._paid_people(self._chosen(query))]
             case measure:
                 counts = self._holders(query, active=measure == "active")
-        return counts, f"{base.proof}; {self._users().proof}"
+        return counts, f"{base.proof}; {self._users.get().proof}"
 
     # What the counts rest on
 
     def _read_base(self) -> Base:
-        parts = self._parts()
+        parts = self._parts.get()
         tenants = self._rows(Organization, "organization", parts["organization"], lambda row: row.id).rows
         confirm_tenant(tenants, self._ask.customer)
         skus = self._rows(SubscribedSku, "products", parts["subscribedSkus"], lambda row: row.sku_id.lower())
@@ -154,7 +135,7 @@ class Tenant:
 
     def _need_trials(self) -> str:
         """A note where trials are not known. Raises the error where they should be and could not be read."""
-        base = self._base()
+        base = self._base.get()
         if base.trouble is not None:
             raise base.trouble
         return _TRIALS_UNKNOWN if base.purchases is None else ""
@@ -170,7 +151,7 @@ class Tenant:
 
         The list and `consumedUnits` come from different machinery and disagree for minutes after a bulk change.
         """
-        before = {sku.sku_id.lower(): sku.consumed_units for sku in self._base().skus}
+        before = {sku.sku_id.lower(): sku.consumed_units for sku in self._base.get().skus}
         users = None
         if any(query.measure == "active" for query in self._ask.queries):
             users = people.users_with_sign_ins(self._graph)
@@ -186,25 +167,25 @@ class Tenant:
         return users
 
     def _find_activity(self) -> activity.Activity:
-        users = self._users()
+        users = self._users.get()
         if self._with_sign_ins or not users.rows:
             return activity.from_sign_ins(self._moment.now)
         return activity.from_report(activity.fetch_report(self._graph, self._open_http), self._moment.today)
 
     def _members(self, group: str) -> frozenset[str]:
-        return self._groups.setdefault(group, Once(lambda: people.group_members(self._graph, group)))()
+        return self._groups.setdefault(group, Once(lambda: people.group_members(self._graph, group))).get()
 
     # From lists to counts
 
     def _chosen(self, query: Query) -> list[User]:
         passes = people.passes(query.where, self._members)
-        return [user for user in self._users().rows if passes(user)]
+        return [user for user in self._users.get().rows if passes(user)]
 
     def _holders(self, query: Query, *, active: bool) -> list[Count]:
         chosen = self._chosen(query)
         note = ""
         if active:
-            judge = self._activity()
+            judge = self._activity.get()
             note = judge.source
             chosen = _active(chosen, judge)
         holders: dict[str, list[User]] = {}
@@ -212,7 +193,7 @@ class Tenant:
             for sku_id in {licence.sku_id.lower() for licence in user.assigned_licenses}:
                 holders.setdefault(sku_id, []).append(user)
         counts = []
-        for sku in self._base().skus:
+        for sku in self._base.get().skus:
             held = holders.pop(sku.sku_id.lower(), [])
             differs = not active and not query.where and sku.applies_to != "Company" and len(held) != sku.consumed_units
             told = f"consumedUnits says {sku.consumed_units}" if differs else note
@@ -233,7 +214,7 @@ class Tenant:
 
     def _paid_people(self, chosen: Iterable[User]) -> Count:
         note = self._need_trials()
-        free = {sku.sku_id.lower() for sku in self._base().skus if self._free(sku)}
+        free = {sku.sku_id.lower() for sku in self._base.get().skus if self._free(sku)}
         paying = [
             user
             for user in chosen
@@ -267,7 +248,7 @@ class Tenant:
         named = set(sku.subscription_ids or ())
         return [
             purchase
-            for purchase in self._base().purchases or ()
+            for purchase in self._base.get().purchases or ()
             if (purchase.id in named if named else (purchase.sku_id or "").lower() == sku.sku_id.lower())
         ]
 

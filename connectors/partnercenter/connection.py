@@ -12,10 +12,10 @@ from connectors.partnercenter.api import Api, Whole
 from connectors.partnercenter.config import PartnerCenterSettings
 from connectors.partnercenter.payloads import Collection, Customer, Subscription
 from syncd.connect.contract import Ask, Context, SignIn
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Moment, Reading, RemoteCustomer, State
 
-_FATAL = frozenset({"stopped", "deferred", "unauthorized"})
 _PAGE_SIZE = 500
 _OWNER = re.compile(r"/customers/([^/?]+)/subscriptions", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ class PartnerCenterConnection:
                     known = known or self._read(ask, moment)
                     yield Reading(ask.customer.id, query, State.KNOWN, known.counts, known.proof)
                 except VendorError as error:
-                    if error.code in _FATAL:
+                    if error.code in FATAL:
                         raise
                     yield Reading(ask.customer.id, query, State.UNKNOWN, code=error.code, reason=str(error))
 

@@ -9,11 +9,10 @@ from connectors.pax8.api import Api, Whole
 from connectors.pax8.config import Pax8Settings
 from connectors.pax8.payloads import CommitmentRules, Company, Dependencies, Page, Product, Subscription
 from syncd.connect.contract import Ask, Context, SignIn
+from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Moment, Query, Reading, RemoteCustomer, State
 
-# What concerns the whole connection and not one company.
-_FATAL = frozenset({"stopped", "deferred", "unauthorized"})
 # Answers that are definite: the catalogue shows this no more, or not to us.
 _NOT_SHOWN = frozenset({"not_found", "forbidden", "invalid"})
 _DELETED = "Deleted"
@@ -62,7 +61,7 @@ class Pax8Connection:
                         raise VendorError("not_found", f"Pax8 shows no company {ask.customer.id} any more")
                     yield self._reading(company, query, rows, found.proof, product_of, moment)
                 except VendorError as error:
-                    if error.code in _FATAL:
+                    if error.code in FATAL:
                         raise
                     yield Reading(ask.customer.id, query, State.UNKNOWN, code=error.code, reason=str(error))
 

@@ -89,6 +89,8 @@ class Abilities:
     `bill_keys`: the selectors that `bill` needs here, `bill_options` those it may have.
     `keeps_quantity`: lines recur with a quantity; False for systems that only take one-off lines (the books).
     `description_length`: characters that fit onto a line.
+    `documents`: the most postings that one document of this system can hold (see `Connection.together`).
+    `feeds`: the kinds of books to which this system may push its invoices by itself (see `Connection.feeds`).
     """
 
     reads: frozenset[Number]
@@ -101,6 +103,8 @@ class Abilities:
     bill_options: tuple[str, ...] = ()
     keeps_quantity: bool = True
     description_length: int = 250
+    documents: int = 1
+    feeds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,15 @@ class SignIn:
 
     identity: str
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A kind of books to which a system pushes its own invoices, so that the same charge posted there is billed twice.
+    `how` is the evidence, in words that name the record ("invoice 1042 bears a Xero id")."""
+
+    kind: str
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +166,19 @@ class Connection(Protocol):
         """One Reading for each customer and query asked, in any order. Raising spoils all that was not yielded."""
 
     def lines(self, customers: Sequence[RemoteCustomer], moment: Moment) -> Iterator[Billing]:
-        """One Billing for each customer: its agreements and open lines today."""
+        """One Billing for each customer: its agreements and open lines today.
+
+        Books keep no agreements: there it is one Agreement, the customer's account (its id, name and currency; invoiced
+        through the day on which the books are closed), with the lines of syncd's own documents, found by their marks.
+        """
 
     def booked(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
-        """What invoices dated in the customer's current period say, one Reading for each ask (measure `invoiced`)."""
+        """What invoices dated in the customer's current period say, one Reading for each ask (measure `invoiced`), with
+        the money of each product in `Count.amount`."""
+
+    def feeds(self) -> Sequence[Feed]:
+        """The books to which this system pushes its invoices by itself; for those that declare `feeds`. Raises
+        VendorError."""
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         """Why the vendor would refuse this, or must not be asked, judged from what was read; "" where it may be sent.
@@ -171,8 +193,17 @@ class Connection(Protocol):
         that cannot be told; the bytes that come of it are frozen like all others.
         """
 
+    def together(self, posting: Posting) -> str:
+        """What names the document that this posting may share with others, "" where it stands alone; for connectors
+        that declare `documents`. Pure. Of equal names up to `documents` postings become one request."""
+
+    def gather(self, postings: Sequence[Posting]) -> Wire:
+        """The request for one document that holds these postings, in this order. Pure: its number and keys are derived
+        from theirs. That of a single posting is `wire`'s."""
+
     def send(self, posting: Posting, wire: Wire) -> Outcome:
-        """Send exactly these bytes, once."""
+        """Send exactly these bytes, once. For a document of several, `posting` is the first: the receipt is judged by
+        what the wire holds."""
 
     def find(self, posting: Posting) -> Sight:
         """Look whether the change is there: before sending, after it, and when the outcome is not known.
