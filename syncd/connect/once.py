@@ -35,7 +35,7 @@ class Once(Generic[T]):
                 return self._made[0]
             failed = self._error
         assert failed is not None
-        raise VendorError(failed.code, str(failed), status=failed.status)
+        raise failed.with_traceback(None)  # itself: connectors tell their errors apart by type
 
     def known(self) -> T | None:
         """The value where it was made already; makes nothing."""
