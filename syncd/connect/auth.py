@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,34 @@ class TokenAnswer(msgspec.Struct):
     expires_in: Decimal = Decimal(3600)  # msgspec takes a number or its text, as vendors send both
 
 
-class ClientCredentials(Auth):
+class BearerToken(Auth):
+    """Signs with a token; where the vendor refuses it, with another one, once. `_current` says which is in force."""
+
+    requires_response_body = True
+
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """Signs, and on 401 repeats the same request with a fresh token."""
+        token = yield from self._current("")
+        request.headers["authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401:
+            token = yield from self._current(token)
+            request.headers["authorization"] = f"Bearer {token}"
+            yield request
+
+    @abstractmethod
+    def _current(self, refused: str) -> Generator[Request, Response, str]:
+        """The token in force; a fresh one where there is none, it is about to end, or it is the one refused."""
+
+
+def signed_in(response: Response) -> Reply:
+    """The answer to a token request, read whole."""
+    response.read()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status_code, headers, response.content, where="the sign-in")
+
+
+class ClientCredentials(BearerToken):
     """OAuth 2 client credentials (RFC 6749, 4.4). One token, fetched once however many threads ask; one repeat on 401.
 
     `form` gives the token request's fields, made anew for each fetch (assertions carry the time). `refused` words the
@@ -51,8 +79,6 @@ class ClientCredentials(Auth):
     want the client's secret there (RFC 6749, 2.3.1). `as_json`: the fields go as a JSON object instead of a form, where
     a vendor departs from the RFC.
     """
-
-    requires_response_body = True
 
     def __init__(
         self,
@@ -76,18 +102,7 @@ class ClientCredentials(Auth):
         self._token = ""
         self._good_until = 0.0
 
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        """Fetches a token where there is none, signs, and on 401 fetches once more and repeats the same request."""
-        token = yield from self._current("")
-        request.headers["authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401:
-            token = yield from self._current(token)
-            request.headers["authorization"] = f"Bearer {token}"
-            yield request
-
     def _current(self, refused: str) -> Generator[Request, Response, str]:
-        """The token in force; a fresh one where there is none, it is about to end, or it is the one refused."""
         with self._lock:
             if self._token and self._token != refused and time.monotonic() < self._good_until:
                 return self._token
@@ -95,13 +110,7 @@ class ClientCredentials(Auth):
                 fields = dict(self._form())
                 sent: Mapping[str, Any] = {"json": fields} if self._as_json else {"data": fields}
                 response = yield Request("POST", self._token_url, headers=self._headers(), **sent)
-                response.read()
-                reply = Reply(
-                    response.status_code,
-                    {name.lower(): value for name, value in response.headers.items()},
-                    response.content,
-                    where="the sign-in",
-                )
+                reply = signed_in(response)
                 if reply.status == 200:
                     break
                 error = self._refused(reply)

@@ -19,7 +19,8 @@ from typing import Protocol
 import msgspec
 
 from syncd.clock import real_now
-from syncd.connect.http import Auth, Reply, Request, Response
+from syncd.connect.auth import BearerToken, signed_in
+from syncd.connect.http import Reply, Request, Response
 from syncd.errors import VendorError
 
 # Renew this long before the vendor's own end of life, so that no request leaves with a token about to die.
@@ -76,14 +77,12 @@ class RefreshAnswer(msgspec.Struct):
     refresh_token: str = ""
 
 
-class RotatingToken(Auth):
+class RotatingToken(BearerToken):
     """Signs with an access token that is renewed by a rotating refresh token; one repeat on 401.
 
     `seed` gives the configured refresh token. `form` makes the token request's fields from the refresh token in force,
     `headers` its headers (client authentication). `refused` words the vendor's token errors. Thread-safe.
     """
-
-    requires_response_body = True
 
     def __init__(
         self,
@@ -106,18 +105,7 @@ class RotatingToken(Auth):
         self._lock = threading.Lock()
         self._tokens: Tokens | None = None
 
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        """Signs; on 401 renews once and repeats the same request."""
-        access = yield from self._current("")
-        request.headers["authorization"] = f"Bearer {access}"
-        response = yield request
-        if response.status_code == 401:
-            access = yield from self._current(access)
-            request.headers["authorization"] = f"Bearer {access}"
-            yield request
-
     def _current(self, refused: str) -> Generator[Request, Response, str]:
-        """The access token in force; another one where there is none, it is about to end, or it is the one refused."""
         with self._lock:
             if self._tokens is not None and self._usable(self._tokens, refused):
                 return self._tokens.access
@@ -145,13 +133,7 @@ class RotatingToken(Auth):
             data=dict(self._form(refresh)),
             headers={"accept": "application/json", **self._headers()},
         )
-        response.read()
-        reply = Reply(
-            response.status_code,
-            {name.lower(): value for name, value in response.headers.items()},
-            response.content,
-            where="the sign-in",
-        )
+        reply = signed_in(response)
         if reply.status != 200:
             raise self._refused(reply)
         return reply.parse(RefreshAnswer)
