@@ -10,21 +10,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from syncd import logs
-from syncd.clock import Clock, fixed_now, real_now
+from syncd.clock import Clock, ClockWatch, fixed_now, running_seconds
 from syncd.config import Config, load
 from syncd.connect.contract import Connector
 from syncd.connect.settings import Secret, write_duration
@@ -32,13 +30,11 @@ from syncd.core.rules import Mappings, Mode
 from syncd.cycle import Cycle, run_cycle
 from syncd.errors import Fault, LedgerBroken, SyncdError, UserFault
 from syncd.ledger import Ledger
+from syncd.schedule import LOOK, Schedule
 from syncd.web import Board, Server
 
 log = structlog.get_logger()
 
-JUMP = timedelta(hours=1)
-# How often the main thread looks whether a cycle is overdue: the scheduler follows the wall clock, which may jump back.
-LOOK = 30.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 RunCycle = Callable[..., Cycle]
@@ -208,58 +204,6 @@ def _secrets(config: Config) -> Iterator[str]:
                 yield value.reveal(config.folder)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One look at both clocks: the wall's, and the one that only runs forward."""
-
-    wall: datetime
-    running: float
-
-    def agrees(self, later: _Look) -> bool:
-        """Whether the wall clock moved as far as time passed, give or take JUMP."""
-        return abs(later.wall - self.wall - timedelta(seconds=later.running - self.running)) <= JUMP
-
-
-class ClockWatch:
-    """Whether the wall clock may be believed (RELIABILITY, "Time"). `mark`: the latest instant any cycle stood for.
-
-    A cycle right after a jump is not believed; one that agrees with it a whole cycle later is, because then the
-    jump was a correction. A clock behind the mark is not believed until it has passed it.
-    """
-
-    def __init__(self, mark: datetime | None, running: Callable[[], float]) -> None:
-        self._mark = mark
-        self._running = running
-        self._trusted: _Look | None = None
-        self._doubted: _Look | None = None
-
-    def doubt(self, now: datetime) -> str:
-        """Why `now` is not believed, as a sentence; "" where it is."""
-        look = _Look(now, self._running())
-        if self._mark is not None and now < self._mark - JUMP:
-            self._doubted = look
-            return (
-                f"the clock shows {now:%Y-%m-%d %H:%M} UTC, earlier than the last cycle ({self._mark:%Y-%m-%d %H:%M})"
-            )
-        known = [one for one in (self._trusted, self._doubted) if one is not None]
-        if self._trusted is not None and not any(one.agrees(look) for one in known):
-            self._doubted = look
-            passed = timedelta(seconds=round(look.running - self._trusted.running))
-            return (
-                f"the clock moved from {self._trusted.wall:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC "
-                f"while {passed} passed"
-            )
-        self._trusted, self._doubted = look, None
-        self._mark = max(self._mark, now) if self._mark else now
-        return ""
-
-
-def running_seconds() -> float:
-    """Seconds that run forward only, sleep of the machine included where the system counts it."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; monotonic() stands still while a machine sleeps
-    return time.clock_gettime(boot) if boot is not None else time.monotonic()
-
-
 class Daemon:
     """Runs cycles, one at a time, and tells the board how they went."""
 
@@ -386,66 +330,3 @@ class Daemon:
             log.info("cycle_stopped", why=trouble)
         else:
             log.error("cycle_failed", why=trouble, exc_info=error)
-
-
-class Schedule:
-    """When cycles run: the first at once, then every interval (with a little jitter) or as the crontab line says."""
-
-    def __init__(self, tick: Callable[[], None], config: Config) -> None:
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        self._tick = tick
-        # A late cycle runs all the same (the default drops one that is a second late), and several late ones are one.
-        self._scheduler: Any = BackgroundScheduler(
-            timezone=config.house.zone,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
-        self._rule = self._of(config)
-        self._config = config
-        self._job: Any = None
-        self._lock = threading.Lock()
-
-    def start(self) -> None:
-        """From here on cycles run."""
-        self._job = self._scheduler.add_job(self._tick, self._trigger(self._config), next_run_time=real_now())
-        self._scheduler.start()
-
-    def follow(self, config: Config) -> None:
-        """Takes over a changed interval, crontab line or zone."""
-        with self._lock:
-            if self._of(config) != self._rule:
-                self._rule, self._config = self._of(config), config
-                self._job.reschedule(self._trigger(config))
-                log.info("rescheduled", every=config.cron or write_duration(config.every))
-
-    def now(self, job: Callable[[], None], ask: Callable[[], None]) -> None:
-        """A cycle besides the schedule; it waits for the running one."""
-        ask()
-        self._scheduler.add_job(job, next_run_time=real_now())
-
-    def overdue(self, idle_seconds: float) -> bool:
-        """Whether an interval passed long ago without a cycle: the wall clock, which the scheduler follows, jumped."""
-        config = self._config
-        return not config.cron and idle_seconds > config.every.total_seconds() * 1.2 + 2 * LOOK
-
-    def stop(self) -> None:
-        """Returns when the running cycle has ended."""
-        # In this order: the scheduler's thread may be handing out a job at this moment, and must find it there.
-        self._scheduler.pause()
-        self._scheduler.remove_all_jobs()
-        self._scheduler.shutdown(wait=True)
-
-    @staticmethod
-    def _of(config: Config) -> tuple[timedelta, str, str]:
-        return config.every, config.cron, config.house.zone.key
-
-    @staticmethod
-    def _trigger(config: Config) -> Any:
-        from apscheduler.triggers.cron import CronTrigger
-        from apscheduler.triggers.interval import IntervalTrigger
-
-        zone = config.house.zone
-        if config.cron:
-            return CronTrigger.from_crontab(config.cron, timezone=zone)
-        seconds = config.every.total_seconds()
-        return IntervalTrigger(seconds=seconds, timezone=zone, jitter=min(seconds / 20, 60))

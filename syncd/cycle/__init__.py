@@ -10,38 +10,35 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from syncd.alerts.channels import Fared
-from syncd.clock import Clock
+from syncd.clock import JUMP, Clock
 from syncd.config import Config
 from syncd.connect.contract import Connector
-from syncd.core.entries import OPEN, Entry, EntryState, KnownCustomer, Observation, Past
+from syncd.core.entries import OPEN, Entry, EntryState, Observation, Past
 from syncd.core.evidence import canonical, keep_rule
 from syncd.core.intents import Writing, write_down
+from syncd.core.memory import known_customers
 from syncd.core.plan import Plan, make_plan
-from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
-from syncd.core.rules import Mappings, Mode, Rule
+from syncd.core.rules import Mappings, Mode
 from syncd.core.shown import derivation_json
-from syncd.core.sources import paid_total, renewed_traces, tracer
 from syncd.cycle.alerting import Scene, tell
 from syncd.cycle.connections import Opened, open_connections
 from syncd.cycle.posting import post_all, recover
 from syncd.cycle.reading import Evidence, Progress, Readings, read_world
+from syncd.cycle.tracks import recalled, silent
 from syncd.ledger import Ledger
 from syncd.ledger.cycles import TRUSTED, UNMARKED
-from syncd.model import Moment, State
+from syncd.model import Moment
 from syncd.periods import local_date, month_of
 
 log = structlog.get_logger()
 
-# A clock that falls back further than this is not believed.
-JUMP = timedelta(hours=1)
 # What a cycle's instant is worth: besides the two words that the ledger knows.
 BELIEVED = ""
 # Who approved what `syncd apply` posts: whoever applied the plan.
@@ -141,6 +138,7 @@ def look(
     with open_connections(config, kinds, clock, ledger, stop=stop) as opened:
         moment = moment_of(config, clock())
         seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
+        past = recalled(past, ledger, mappings, seen, moment)
         return _plan(config, mappings, seen, past, moment, seen.errors, counting=counting)
 
 
@@ -180,6 +178,7 @@ def run_cycle(
             past = ledger.past()
             moment = moment_of(config, now)
             seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
+            past = recalled(past, ledger, mappings, seen, moment)
             errors = (*doubts, *seen.errors, *troubles)
             plan = _plan(config, mappings, seen, past, moment, errors, counting=agreed is None)
             if agreed is not None and not agreed(plan):
@@ -285,14 +284,19 @@ def _close(
     if not counting:
         sightings = {line.id: past.sightings[line.id] for line in plan.lines if line.id in past.sightings}
     failed = {error.connection for error in plan.errors if not error.customer}
+    fresh = [name for name in opened if name not in failed]
     ledger.end_cycle(
         cycle.id,
         cycle.summary(),
-        observations=(*seen.observations, *(keep_rule(rule) for rule in mappings.rules)),
+        observations=(
+            *seen.observations,
+            *silent(seen, past, fresh),
+            *(keep_rule(rule) for rule in mappings.rules),
+        ),
         sightings=sightings,
-        customers=known_customers(seen, past, plan, mappings.rules),
+        customers=known_customers(seen.views, seen.resolution, past, plan, mappings.rules),
         lines=_Derivations(plan),
-        fresh=[name for name in opened if name not in failed],
+        fresh=fresh,
     )
 
 
@@ -310,58 +314,3 @@ class _Derivations(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len(self._lines)
-
-
-def known_customers(
-    seen: Readings, past: Past, plan: Plan, rules: Sequence[Rule] = ()
-) -> dict[str, Sequence[KnownCustomer]]:
-    """Who each connection showed, what each customer came to where that can be believed, and what of the `rules`'
-    SKUs it had.
-
-    Totals of a suspect source are not believed, except those of customers about whom no question is open: their lines
-    agree, a person rejected the change, or they have no line. That is how a true fall becomes the new normal. The same
-    holds of a SKU that no customer has any more.
-    """
-    asking = [
-        line
-        for line in plan.lines
-        if line.action is not Action.NONE and not (line.action is Action.IGNORE and line.reason.startswith("rejected"))
-    ]
-    open_questions = {line.customer for line in asking}
-    of_blind_rules = {line.customer for line in asking if line.rule in plan.blind}
-    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for (customer, connection), found in seen.resolution.items():
-        for one in found:
-            owners[connection, one.id].add(customer)
-    result: dict[str, Sequence[KnownCustomer]] = {}
-    for connection, view in seen.views.items():
-        before = past.customers.get(connection, {})
-        totals: dict[str, dict[str, Decimal]] = defaultdict(dict)
-        had: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        traces = tracer(rules, connection)
-        for (customer_id, query), reading in view.readings.items():
-            if reading.state is not State.KNOWN:
-                continue
-            had[customer_id][query.measure].update(
-                trace for count in reading.counts if count.quantity > 0 for trace in traces(query.measure, count)
-            )
-            if connection not in plan.suspects or not owners[connection, customer_id] & open_questions:
-                totals[customer_id][str(query)] = paid_total(reading.counts)
-        for customer_id, measures in had.items():
-            totals[customer_id] |= renewed_traces(
-                before.get(customer_id),
-                (trace for found in measures.values() for trace in found),
-                measures,
-                open_question=bool(owners[connection, customer_id] & of_blind_rules),
-            )
-        known = {
-            customer.id: KnownCustomer(
-                customer.id,
-                customer.name,
-                customer.identifiers,
-                {**(before[customer.id].totals if customer.id in before else {}), **totals[customer.id]},
-            )
-            for customer in view.customers or ()
-        }
-        result[connection] = [*known.values(), *(one for id_, one in before.items() if id_ not in known)]
-    return result

@@ -31,8 +31,7 @@ from core_kit import (
 
 from syncd.core.entries import EntryState, KnownCustomer
 from syncd.core.guards import Guard
-from syncd.cycle import known_customers
-from syncd.cycle.reading import Readings
+from syncd.core.memory import known_customers
 from syncd.model import RemoteCustomer, State
 
 SPB = "sku:assigned:SPB"
@@ -70,9 +69,7 @@ def had(*traces: int) -> Any:
 
 def remembered(found: World) -> World:
     """The same world one cycle later, without anything posted."""
-    made = known_customers(
-        Readings(found.views, found.resolution, (), ()), found.past, found.plan(), found.mappings.rules
-    )
+    made = known_customers(found.views, found.resolution, found.past, found.plan(), found.mappings.rules)
     return found.remembering(customers={name: {one.id: one for one in all_} for name, all_ in made.items()})
 
 

@@ -6,14 +6,12 @@ from core_kit import World, agreement, count, customer, known, line, reading, re
 from core_kit import billing as bills
 
 from syncd.core.entries import KnownCustomer
-from syncd.cycle import known_customers
-from syncd.cycle.reading import Readings
+from syncd.core.memory import known_customers
 from syncd.model import RemoteCustomer, State
 
 
 def remembered(found: World) -> dict[str, dict[str, KnownCustomer]]:
-    seen = Readings(found.views, found.resolution, (), ())
-    made = known_customers(seen, found.past, found.plan())
+    made = known_customers(found.views, found.resolution, found.past, found.plan())
     return {name: {one.id: one for one in customers} for name, customers in made.items()}
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from syncd.daemon import ClockWatch, running_seconds
+from syncd.clock import ClockWatch, running_seconds
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

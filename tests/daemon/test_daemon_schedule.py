@@ -14,7 +14,7 @@ from daemon_kit import write_files
 from syncd.clock import real_now
 from syncd.config import Config, load_config
 from syncd.connect.registry import Kinds
-from syncd.daemon import LOOK, Schedule
+from syncd.schedule import LOOK, Schedule
 
 
 def config(folder: Path, old: str = "", new: str = "") -> Config:

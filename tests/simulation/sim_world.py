@@ -32,7 +32,7 @@ from syncd.core.rules import Mode
 from syncd.core.undo import retry, undo
 from syncd.cycle import Cycle, moment_of, run_cycle
 from syncd.cycle.connections import open_connections
-from syncd.daemon import ClockWatch
+from syncd.clock import ClockWatch
 from syncd.errors import LedgerBusy, UserFault
 from syncd.ledger import Ledger
 from syncd.ledger.backup import backup, restore
