@@ -26,8 +26,7 @@ from syncd.core.rules import Mappings, Mode
 from syncd.cycle import Cycle, look, moment_of, run_cycle
 from syncd.cycle.connections import open_connections
 from syncd.cycle.reading import Progress
-from syncd.ledger import Ledger
-from syncd.ledger.backup import backup
+from syncd.ledger import Ledger, backup, engine, export, import_
 from syncd.rehearse.mischief import LATE_SECONDS, Killed, Mischief, Mortal
 from syncd.rehearse.stage import OnStage, Theatre, posting_names, refuse_strangers
 from syncd.sandbox.fill import times
@@ -157,7 +156,7 @@ def rehearse(
             with Ledger.open(config.database, clock, folder=config.folder) as real:
                 before = look(recorded, mappings, recorders, real, clock, counting=False, progress=progress)
             copy = Path(scratch) / "syncd.db"
-            backup(config.database, copy, folder=config.folder)
+            _copy_ledger(config, copy, clock)
             theatre.set_up([name for name in names if theatre.tapes[name].listed()], today)
             time_now = Clockwork(start)
             _compare(theatre, copy, time_now)
@@ -168,6 +167,20 @@ def rehearse(
                 play.close()
         finally:
             theatre.close()
+
+
+def _copy_ledger(config: Config, copy: Path, clock: Clock) -> None:
+    """The ledger as it is now, in a file of its own, from whichever kind of database."""
+    if engine.backend(config.database) != "postgresql":
+        backup(config.database, copy, folder=config.folder)
+        return
+    exported = copy.with_suffix(".export")
+    export(config.database, exported, folder=config.folder)
+    url = f"sqlite:///{copy}"
+    import_(exported, url, folder=copy.parent, clock=clock)
+    with Ledger.open(url, clock, folder=copy.parent) as ledger:
+        ledger.claim("rehearse")
+        ledger.trust()  # it is a copy of a moment ago, and has forgotten nothing
 
 
 def _posting(mappings: Mappings) -> Mappings:
