@@ -78,7 +78,6 @@ class _Site:
             quantity=quantity_text,
             sentence_of=show.sentence_of,
             took=show.took,
-            look_back=ledger_books.LOOK_BACK,
         )
 
     # For machines
@@ -175,7 +174,7 @@ class _Site:
             how=derivation.get("derivation", {}),
             counts=ledger_books.counts_of(self._books, entry),
             steps=ledger_books.steps(self._books, entry),
-            body=entry.intent.wire.body.decode("utf-8", "replace"),
+            body=ledger_books.body(self._books, entry),
         )
 
     def asset(self, request: Request) -> Response:

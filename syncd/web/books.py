@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from syncd.core.entries import OPEN, Entry, EntryState
+from syncd.core.entries import Entry, EntryState
 from syncd.errors import LedgerBroken, UserFault
-from syncd.ledger import Event
+from syncd.ledger import Event, request_of
 
-# So many entries on a page, and so many cycles back that the newest are looked for.
+# So many entries on a page.
 PAGE = 100
-LOOK_BACK = 400
 
 
 class Books(Protocol):
@@ -25,19 +24,16 @@ class Books(Protocol):
         *,
         states: Collection[EntryState] | None = None,
         customer: str | None = None,
-        cycle: str | None = None,
         limit: int | None = None,
+        newest: bool = False,
     ) -> list[Entry]:
-        """Oldest first; `limit` takes the oldest."""
+        """Oldest first, or `newest` first; `limit` takes so many of the first."""
 
     def entry(self, id: str) -> Entry | None:
         """By id or its beginning. Raises UserFault where several begin so."""
 
     def events(self, entry_id: str) -> list[Event]:
         """All that happened to an entry, oldest first."""
-
-    def cycle(self, id: str | None = None) -> dict[str, Any] | None:
-        """A cycle; by default the newest that ended whole."""
 
     def blob(self, digest: str) -> bytes | None:
         """Content by its SHA-256."""
@@ -52,26 +48,9 @@ class Passed:
 
 
 def newest(books: Books, *, state: EntryState | None = None, customer: str = "") -> Passed:
-    """The newest entries. What is open, or one customer's, is asked for directly; the rest cycle by cycle, backwards,
-    because the ledger may hold a million entries and hands out the oldest first."""
-    if customer or state in OPEN:
-        found = books.entries(states={state} if state else None, customer=customer or None)
-        return Passed(tuple(reversed(found[-PAGE:])), len(found) > PAGE)
-    last = books.cycle()
-    number = int(last["id"].removeprefix("c")) if last else 0
-    # What people asked for by hand (undo, retry) belongs to no cycle.
-    seen = books.entries(states={state} if state else None, cycle="")
-    # Cycles after the last whole one are those that were cut off, and the running one.
-    oldest = max(number - LOOK_BACK, 0)
-    ahead = number + 1
-    while books.cycle(f"c{ahead:06d}") is not None:
-        ahead += 1
-    for one in range(ahead, oldest, -1):
-        seen += books.entries(states={state} if state else None, cycle=f"c{one:06d}")
-        if len(seen) > PAGE:
-            break
-    seen.sort(key=lambda entry: entry.created_at, reverse=True)
-    return Passed(tuple(seen[:PAGE]), len(seen) > PAGE or oldest > 0)
+    """The newest entries, of one state and customer where they are named."""
+    found = books.entries(states={state} if state else None, customer=customer or None, limit=PAGE + 1, newest=True)
+    return Passed(tuple(found[:PAGE]), len(found) > PAGE)
 
 
 def held(books: Books) -> Passed:
@@ -120,6 +99,11 @@ class Step:
     note: str
     by: str
     hash: str
+
+
+def body(books: Books, entry: Entry) -> str:
+    """What was sent, or would be."""
+    return request_of(entry, books.events(entry.id)).body.decode("utf-8", "replace")
 
 
 def steps(books: Books, entry: Entry) -> list[Step]:
