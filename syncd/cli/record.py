@@ -167,6 +167,7 @@ def _settings(context: Context) -> tuple[Config, Clock]:
 
 def _explain_entry(context: Context, id_: str) -> int:
     from syncd.core.shown import entry_json
+    from syncd.ledger import request_of
 
     with open_ledger(context) as (record, _, _):
         entry = record.entry(id_)
@@ -176,7 +177,8 @@ def _explain_entry(context: Context, id_: str) -> int:
                 raise UserFault(Fault(id_, "no entry and no line has this id.", "See: syncd ledger, syncd plan --json"))
             _show(context, record, json.loads(body), None, [])
             return 0
-        wire = entry.intent.wire
+        known = record.events(entry.id)
+        wire = request_of(entry, known)
         shown = {
             **entry_json(entry),
             "why": entry.intent.why,
@@ -191,7 +193,7 @@ def _explain_entry(context: Context, id_: str) -> int:
                 "answer": str(event.data.get("echo", "")) or None,
                 "hash": event.hash,
             }
-            for event in record.events(entry.id)
+            for event in known
         ]
         _show(context, record, dict(entry.intent.derivation), shown, events)
     return 0

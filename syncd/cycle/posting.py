@@ -2,24 +2,25 @@
 
     look -> claim -> send -> look -> settle
 
+Postings that share a document in the books take these steps together; each is settled by a look of its own.
 Nothing here decides what should be posted. Every step that a process can die in is found again by `recover`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
 from syncd.connect.contract import Delivery
-from syncd.core.entries import TERMINAL, Entry, EntryState
+from syncd.core.entries import IN_FLIGHT, NEVER_ARRIVED, OPEN, TERMINAL, Entry, EntryState
 from syncd.core.resolve import ReadError
 from syncd.cycle.connections import Opened
 from syncd.errors import VendorError
 from syncd.ledger import Ledger
-from syncd.model import Absent, Found, Moved, NotSent, Operation, Receipt, Refused, Sight, Unknown
+from syncd.model import Absent, Found, Moved, NotSent, Operation, Outcome, Receipt, Refused, Sight, Unknown
 from syncd.money import plain
 
 log = structlog.get_logger()
@@ -41,9 +42,16 @@ def recover(
     then the plan sends it, or supersedes it where somebody else has written the record since.
     """
     errors = []
-    for entry in ledger.entries(states={EntryState.SENDING}, own=own):
+    waiting = ledger.entries(states=OPEN, own=own)
+    _end_orphans(ledger, waiting)
+    doubtful = [
         ledger.settle(entry, EntryState.UNKNOWN, note="the process ended while this was being sent")
-    for entry in ledger.entries(states={EntryState.UNKNOWN}, own=own):
+        if entry.state is EntryState.SENDING
+        else entry
+        for entry in waiting
+        if entry.state in IN_FLIGHT
+    ]
+    for entry in doubtful:
         one = opened.get(entry.intent.connection)
         if one is None:
             reason = (
@@ -58,6 +66,24 @@ def recover(
     return errors
 
 
+def _end_orphans(ledger: Ledger, waiting: Sequence[Entry]) -> None:
+    """Ends what was left waiting for a change that was refused or overtaken, before the plan is made: it would pass for
+    the part that belongs to the next try, or wait for ever for an approval that cannot be given."""
+    open_keys = {entry.intent.key for entry in waiting}
+    for entry in waiting:
+        if entry.state in IN_FLIGHT or not entry.intent.follows or entry.intent.follows in open_keys:
+            continue
+        if _orphaned(ledger.by_key(entry.intent.follows)):
+            _settle(ledger, entry, EntryState.SUPERSEDED, _ORPHANED)
+
+
+_ORPHANED = "the change it belongs to was not posted"
+
+
+def _orphaned(leader: Entry | None) -> bool:
+    return leader is None or (leader.state in TERMINAL and leader.state is not EntryState.POSTED)
+
+
 def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed: bool = True) -> Entry:
     """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
     sight = one.connection.find(entry.intent.posting)
@@ -70,7 +96,7 @@ def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed:
     again = one.connection.find(entry.intent.posting)
     match sight, again:
         case Absent(), Absent():
-            return _settle(ledger, entry, EntryState.PLANNED, "two looks agree that it never arrived")
+            return _settle(ledger, entry, EntryState.PLANNED, NEVER_ARRIVED)
         case Moved(), Moved(what=what) if entry.intent.operation in ABSOLUTE:
             # Whether it arrived or not, somebody else's value stands there now: it is planned anew from that one.
             return _settle(ledger, entry, EntryState.PLANNED, f"somebody else wrote it since: {what}")
@@ -101,44 +127,93 @@ def post_all(
     errors: list[ReadError] = []
     known = ledger.entries(states={EntryState.PLANNED}, own=own)
     planned = [entry for entry in known if entry.intent.key in sendable]
-    for number, entry in enumerate(planned, start=1):
+    begun = 0
+    for document in _documents(planned, opened):
         if stop is not None and stop.is_set():
             break
-        one = opened.get(entry.intent.connection)
+        intent = document[0].intent
+        begun += len(document)
+        one = opened.get(intent.connection)
         if one is None or one.name in resting:
             continue
         try:
-            ended = _post(ledger, one, entry)
+            done += _post(ledger, one, document)
         except VendorError as error:
-            errors.append(ReadError(one.name, entry.intent.customer, error.code, str(error)))
+            errors.append(ReadError(one.name, intent.customer, error.code, str(error)))
             if error.code == "deferred":
                 resting.add(one.name)
             continue
-        if ended is not None:
-            done.append(ended)
         if progress:
-            progress(number, len(planned), f"{entry.intent.connection}: {entry.intent.customer}")
+            progress(begun, len(planned), f"{intent.connection}: {intent.customer}")
     return done, errors
 
 
-def _post(ledger: Ledger, one: Opened, entry: Entry) -> Entry | None:
-    """One entry from planned to its end; None where it is not its turn. Raises VendorError before anything left."""
-    intent = entry.intent
-    if intent.follows:
-        leader = ledger.by_key(intent.follows)
-        if leader is None or (leader.state in TERMINAL and leader.state is not EntryState.POSTED):
-            return _settle(ledger, entry, EntryState.SUPERSEDED, "the change it belongs to was not posted")
-        if leader.state is not EntryState.POSTED:
-            return None
-    overtaken = _look_before(one, entry, one.connection.find(intent.posting))
-    if isinstance(overtaken, str):
-        return _settle(ledger, entry, EntryState.SUPERSEDED, overtaken)
-    claimed = ledger.sending(entry)
-    if claimed is None:
-        return None
-    if isinstance(overtaken, Found):  # an earlier send landed after all: there is nothing to send
-        return _settle(ledger, claimed, EntryState.POSTED, "its mark was already there", overtaken.remote_id)
-    answer = one.connection.send(intent.posting, intent.wire)
+def _documents(planned: Iterable[Entry], opened: Mapping[str, Opened]) -> Iterable[Sequence[Entry]]:
+    """The entries in their order, together those that may share a document, no more than it can hold."""
+    found: list[list[Entry]] = []
+    growing: dict[tuple[str, str], list[Entry]] = {}
+    for entry in planned:
+        intent = entry.intent
+        one = opened.get(intent.connection)
+        most = one.abilities.documents if one is not None and not intent.follows else 1
+        name = one.connection.together(intent.posting) if one is not None and most > 1 else ""
+        document = growing.get((intent.connection, name)) if name else None
+        if document is None or len(document) == most:
+            document = []
+            found.append(document)
+            if name:
+                growing[intent.connection, name] = document
+        document.append(entry)
+    return found
+
+
+def _post(ledger: Ledger, one: Opened, document: Sequence[Entry]) -> list[Entry]:
+    """The entries of one request from planned to their end, without those whose turn it is not. Raises VendorError
+    before anything left."""
+    ended: list[Entry] = []
+    sendable: list[Entry] = []
+    for entry in document:
+        if entry.intent.follows:
+            leader = ledger.by_key(entry.intent.follows)
+            if leader is None or _orphaned(leader):
+                ended.append(_settle(ledger, entry, EntryState.SUPERSEDED, _ORPHANED))
+                continue
+            if leader.state is not EntryState.POSTED:
+                continue
+        overtaken = _look_before(one, entry, one.connection.find(entry.intent.posting))
+        if overtaken is None:
+            sendable.append(entry)
+        elif isinstance(overtaken, str):
+            ended.append(_settle(ledger, entry, EntryState.SUPERSEDED, overtaken))
+        elif (claimed := ledger.sending(entry)) is not None:  # an earlier send landed after all: nothing is sent
+            there = "its mark was already there"
+            ended.append(_settle(ledger, claimed, EntryState.POSTED, there, overtaken.remote_id))
+    return ended + _send(ledger, one, sendable)
+
+
+def _send(ledger: Ledger, one: Opened, document: Sequence[Entry]) -> list[Entry]:
+    """Claims, sends once, and settles each entry by what came of it."""
+    if not document:
+        return []
+    first = document[0].intent
+    if len(document) == 1:
+        wire, alone = first.wire, ledger.sending(document[0])
+        claimed = [alone] if alone is not None else []
+    else:
+        wire = one.connection.gather([entry.intent.posting for entry in document])
+        claimed = ledger.sending_together(document, wire)
+    if not claimed:
+        return []
+    answer = one.connection.send(first.posting, wire)
+    if isinstance(answer, Refused) and len(claimed) > 1:
+        # Surely nothing was done. One line that the vendor does not take must not keep the others from being billed.
+        note = f"refused together: {answer.reason} ({answer.code}); each is sent alone"
+        again = [_settle(ledger, entry, EntryState.PLANNED, note) for entry in claimed]
+        return [ended for entry in again for ended in _send(ledger, one, [entry])]
+    return [_outcome(ledger, one, entry, answer) for entry in claimed]
+
+
+def _outcome(ledger: Ledger, one: Opened, claimed: Entry, answer: Outcome) -> Entry:
     match answer:
         case Receipt(remote_id=remote_id, echo=echo):
             return _read_back(ledger, one, claimed, remote_id, echo)

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from syncd.ledger.backup import backup, restore
-from syncd.ledger.lookup import Event
+from syncd.ledger.lookup import Event, request_of
 from syncd.ledger.moving import export, import_
 from syncd.ledger.store import Ledger
 from syncd.ledger.vault import LedgerVault
 
-__all__ = ["Event", "Ledger", "LedgerVault", "backup", "export", "import_", "restore"]
+__all__ = ["Event", "Ledger", "LedgerVault", "backup", "export", "import_", "request_of", "restore"]

@@ -20,6 +20,7 @@ import msgspec
 
 from syncd.core.entries import Intent
 from syncd.errors import LedgerBroken
+from syncd.model import Wire
 from syncd.money import plain
 
 # Level 3 is about twice as fast as the default on subject lists and derivations, and loses a few percent of size.
@@ -146,6 +147,14 @@ def unpack(packed: bytes, what: str) -> bytes:
 def created(intent: Intent, cycle: str) -> dict[str, Any]:
     """What the first event of an entry keeps: everything about the intent that never changes."""
     return {"cycle": cycle, "intent": native(intent), "wire_sha256": digest(intent.wire.body)}
+
+
+def wire_of(kept: Any, what: str) -> Wire:
+    """A request as an event keeps it. Raises LedgerBroken, naming `what`."""
+    try:
+        return msgspec.convert(kept, Wire)
+    except msgspec.ValidationError as error:
+        raise LedgerBroken(f"{what} in the ledger is not as it was written ({error}).") from None
 
 
 def intent_of(kept: Mapping[str, Any], what: str) -> Intent:

@@ -8,22 +8,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, TextClause, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, case, func, select, true
 
 from syncd.core.entries import Closed, Entry, EntryState, LineHistory, Settled
 from syncd.core.keys import OWN
 from syncd.errors import Fault, UserFault
-from syncd.ledger.codec import instant, number, parse
+from syncd.ledger.codec import instant, number, parse, wire_of
 from syncd.ledger.projection import entry_of, state_of
 from syncd.ledger.tables import IS_DATED, IS_OPEN, TERMINAL_STATES, entry, event
-from syncd.model import Operation
+from syncd.model import Operation, Wire
 from syncd.money import ZERO
 
 MIN_PREFIX = 4
 # Messages and tickets: syncd's own actions, which move no money.
 IS_OWN = entry.c.identity.startswith(OWN, autoescape=True)
+_NOT_OWN = ~IS_OWN
 _ID = re.compile(r"[a-z2-7]+")
 # Lines that are there, or may be. What waits for a person is not decided, so it is not counted.
 _COUNTED = frozenset({EntryState.PLANNED, EntryState.SENDING, EntryState.UNKNOWN, EntryState.POSTED})
@@ -45,18 +47,32 @@ class Event:
     hash: str
 
 
+def request_of(entry: Entry, events: Sequence[Event]) -> Wire:
+    """What was sent for an entry, or would be: the document's bytes where it last left together with others. Raises
+    LedgerBroken."""
+    newest = next((one for one in reversed(events) if one.to_state is EntryState.SENDING), None)
+    if newest is None or "wire" not in newest.data:
+        return entry.intent.wire
+    return wire_of(newest.data["wire"], f"event {newest.seq}")
+
+
 def entries(
     connection: Connection, *conditions: Condition, limit: int | None = None, newest: bool = False
 ) -> list[Entry]:
     """Oldest first, or newest first. Raises LedgerBroken where one cannot be read."""
-    wanted = (
+    found = connection.execute(_wanted(conditions, limit, newest)).mappings()
+    return [entry_of(dict(row), row["first_event"]) for row in found]
+
+
+@lru_cache(maxsize=64)  # a statement that is built anew costs more than it takes to run
+def _wanted(conditions: tuple[Condition, ...], limit: int | None, newest: bool) -> Select[Any]:
+    return (
         select(entry, event.c.data.label("first_event"))
         .join_from(entry, event, event.c.seq == entry.c.seq)
         .where(true(), *conditions)
         .order_by(entry.c.seq.desc() if newest else entry.c.seq)
         .limit(limit)
     )
-    return [entry_of(dict(row), row["first_event"]) for row in connection.execute(wanted).mappings()]
 
 
 def resolve(connection: Connection, wanted: str) -> str | None:
@@ -113,11 +129,15 @@ def own_quantities(connection: Connection, identities: Collection[str] | None = 
     """
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     # The state is looked at here, because SQLite would rather take the index over states and read every row.
-    wanted = select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED)
     for only in _portions(identities):
-        for row in connection.execute(wanted.where(only)).mappings():
+        for row in connection.execute(_dated(only)).mappings():
             sums[row["identity"]] += counted(dict(row))
     return dict(sums)
+
+
+@lru_cache(maxsize=4)
+def _dated(only: ColumnElement[bool]) -> Select[Any]:
+    return select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED, only)
 
 
 def counted(row: Mapping[str, Any]) -> Decimal:
@@ -130,7 +150,7 @@ def counted(row: Mapping[str, Any]) -> Decimal:
 
 def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
     if identities is None:
-        yield ~IS_OWN
+        yield _NOT_OWN
     else:
         yield from (entry.c.identity.in_(portion) for portion in chunks(identities))
 
@@ -141,45 +161,13 @@ def histories(connection: Connection, identities: Collection[str] | None = None)
     closed: dict[str, Closed] = {}
     recent: defaultdict[str, list[Settled]] = defaultdict(list)
     opened: dict[str, Entry] = {}
-    ended = case((entry.c.state.in_(TERMINAL_STATES), entry.c.seq))
     for only in _portions(identities):
-        ends = (
-            select(
-                entry.c.identity,
-                func.count(ended).label("generation"),
-                func.max(ended).label("closed"),
-                func.max(case((entry.c.state == EntryState.POSTED.value, entry.c.seq))).label("posted"),
-            )
-            .where(only)
-            .group_by(entry.c.identity)  # over all states, so that one pass over an index answers it
-            .subquery()
-        )
-        columns = entry.c
-        newest = select(
-            ends.c.generation,
-            *(columns[name] for name in "identity id state fingerprint note decided_by undo_of".split()),
-        ).join_from(ends, entry, columns.seq == ends.c.closed)
+        newest, written = _ended(only)
         for row in connection.execute(newest):
             generations[row.identity] = row.generation
             closed[row.identity] = Closed(
                 row.id, state_of(row.state, f"entry {row.id}"), row.fingerprint, row.note, row.decided_by, row.undo_of
             )
-        # The one before the newest is looked up by the index, so that a long history costs no more than a short one.
-        former = entry.alias("former")
-        before_that = (
-            select(func.max(former.c.seq))
-            .where(
-                former.c.identity == ends.c.identity,
-                former.c.state == EntryState.POSTED.value,
-                former.c.seq < ends.c.posted,
-            )
-            .scalar_subquery()
-        )
-        written = (
-            select(*(columns[name] for name in "identity id before after settled_at remote_id".split()))
-            .join_from(ends, entry, columns.seq.in_((ends.c.posted, before_that)))
-            .order_by(columns.seq)
-        )
         for row in connection.execute(written):
             recent[row.identity].append(
                 Settled(
@@ -205,12 +193,58 @@ def histories(connection: Connection, identities: Collection[str] | None = None)
     }
 
 
+@lru_cache(maxsize=4)
+def _ended(only: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
+    """The newest terminal entry of each identity, and the newest two that were posted."""
+    ended = case((entry.c.state.in_(TERMINAL_STATES), entry.c.seq))
+    ends = (
+        select(
+            entry.c.identity,
+            func.count(ended).label("generation"),
+            func.max(ended).label("closed"),
+            func.max(case((entry.c.state == EntryState.POSTED.value, entry.c.seq))).label("posted"),
+        )
+        .where(only)
+        .group_by(entry.c.identity)  # over all states, so that one pass over an index answers it
+        .subquery()
+    )
+    columns = entry.c
+    newest = select(
+        ends.c.generation,
+        *(columns[name] for name in "identity id state fingerprint note decided_by undo_of".split()),
+    ).join_from(ends, entry, columns.seq == ends.c.closed)
+    # The one before the newest is looked up by the index, so that a long history costs no more than a short one.
+    former = entry.alias("former")
+    before_that = (
+        select(func.max(former.c.seq))
+        .where(
+            former.c.identity == ends.c.identity,
+            former.c.state == EntryState.POSTED.value,
+            former.c.seq < ends.c.posted,
+        )
+        .scalar_subquery()
+    )
+    written = (
+        select(*(columns[name] for name in "identity id before after settled_at remote_id".split()))
+        .join_from(ends, entry, columns.seq.in_((ends.c.posted, before_that)))
+        .order_by(columns.seq)
+    )
+    return newest, written
+
+
 def matching(
     states: Collection[EntryState] | None, *, own: bool, **columns: str | None
 ) -> tuple[ColumnElement[bool], ...]:
     """Conditions for `entries`: syncd's own actions or all others, the states, and the columns that are not None."""
-    conditions = [IS_OWN if own else ~IS_OWN]
-    conditions += [entry.c[name] == value for name, value in columns.items() if value is not None]
+    return _matching(None if states is None else frozenset(states), own, tuple(columns.items()))
+
+
+@lru_cache(maxsize=64)
+def _matching(
+    states: frozenset[EntryState] | None, own: bool, columns: tuple[tuple[str, str | None], ...]
+) -> tuple[ColumnElement[bool], ...]:
+    conditions = [IS_OWN if own else _NOT_OWN]
+    conditions += [entry.c[name] == value for name, value in columns if value is not None]
     if states is not None:
-        conditions.append(entry.c.state.in_([state.value for state in states]))
+        conditions.append(entry.c.state.in_(sorted(state.value for state in states)))
     return tuple(conditions)

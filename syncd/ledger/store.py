@@ -8,7 +8,6 @@ numbers and hashes, never from the clock. Thread-safe.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
@@ -19,7 +18,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, delete, exists, insert, select, true, update
 
-from syncd.clock import Clock
+from syncd.clock import Clock, running_seconds
+from syncd.core.aggregate import Track
 from syncd.core.entries import (
     TRANSITIONS,
     Entry,
@@ -33,23 +33,18 @@ from syncd.core.entries import (
 )
 from syncd.core.episodes import Episode
 from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
-from syncd.ledger import cycles, engine, episodes, lookup, tables, verify
+from syncd.ledger import cycles, engine, episodes, lookup, series, tables, verify
 from syncd.ledger.codec import instant_text
 from syncd.ledger.engine import Claim, Place
 from syncd.ledger.episodes import Told
 from syncd.ledger.intents import decide, may_leave, put
 from syncd.ledger.lookup import Event
-from syncd.ledger.pen import Pen, checked, pen
+from syncd.ledger.pen import Kept, Pen, checked, pen
 from syncd.ledger.projection import SAID
 from syncd.ledger.tables import meta, token
+from syncd.model import Wire
 
 _log = structlog.get_logger()
-
-
-def running_seconds() -> float:
-    """Seconds that run forward only, sleep of the machine included where the system counts it."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; monotonic() stands still while a machine sleeps
-    return time.clock_gettime(boot) if boot is not None else time.monotonic()
 
 
 _NOT_POSTED = "nothing was posted"
@@ -254,6 +249,11 @@ class Ledger:
         with self._read() as opened:
             return cycles.load_observation(opened, connection, customer_id, what)
 
+    def tracks(self, wanted: Mapping[series.Key, date]) -> dict[series.Key, Track]:
+        """What was read of each (connection, customer's id, query) since a day; see `core.aggregate.Track`."""
+        with self._read() as opened:
+            return series.tracks(opened, wanted)
+
     def blob(self, digest: str) -> bytes | None:
         """Content by its SHA-256 in hexadecimal."""
         with self._read() as connection:
@@ -394,19 +394,31 @@ class Ledger:
 
         Raises LedgerBusy where this process lost the ledger, LedgerBroken where the entry was altered.
         """
+        claimed = self._claim_for_sending([entry], {})
+        return claimed[0] if claimed else None
+
+    def sending_together(self, entries: Sequence[Entry], wire: Wire) -> list[Entry]:
+        """As `sending`, for the entries of one document: all or none. The document's bytes are kept with each."""
+        return self._claim_for_sending(entries, {"wire": wire})
+
+    def _claim_for_sending(self, entries: Sequence[Entry], said: Mapping[str, Any]) -> list[Entry]:
+        moved: list[Kept | None] = []
         began = running_seconds()
         with self._recording(_NOT_POSTED, claimed=True) as held:
-            kept = checked(held.connection, entry.id)
-            if kept.row["state"] != EntryState.PLANNED or not may_leave(held.connection, kept):
-                _log.info("entry_not_sent", entry=entry.id, state=kept.row["state"])
-                return None
+            found = [checked(held.connection, entry.id) for entry in entries]
+            for kept in found:
+                if kept.row["state"] != EntryState.PLANNED or not may_leave(held.connection, kept):
+                    _log.info("entry_not_sent", entry=kept.row["id"], state=kept.row["state"])
+                    return []
             fenced = exists().where(meta.c.epoch == self._epoch)
-            moved = held.move(kept, EntryState.SENDING, {"epoch": self._epoch}, only=fenced)
+            for kept in found:
+                moved.append(held.move(kept, EntryState.SENDING, {**said, "epoch": self._epoch}, only=fenced))
         life = self.place.claim_life
         if life is not None and running_seconds() - began > life / 2:
             # Asleep between the look at the claim and the end of the commit: another one may be posting by now.
-            raise LedgerBusy(f"this process stood still while it claimed entry {entry.id}: it was not sent.")
-        return None if moved is None else moved.entry
+            names = ", ".join(entry.id for entry in entries)
+            raise LedgerBusy(f"this process stood still while it claimed entry {names}: it was not sent.")
+        return [kept.entry for kept in moved if kept is not None]
 
     def settle(
         self,

@@ -179,6 +179,14 @@ class OnStage(PlayedBack):
         """The connector's own bytes."""
         return self._inner.wire(posting)
 
+    def together(self, posting: Posting) -> str:
+        """The connector's own word."""
+        return self._inner.together(posting)
+
+    def gather(self, postings: Sequence[Posting]) -> Wire:
+        """The connector's own bytes."""
+        return self._inner.gather(postings)
+
     def send(self, posting: Posting, wire: Wire) -> Outcome:
         """To the double."""
         self._fate("before sending")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from syncd.connect.contract import Ask, Connection, SignIn
+from syncd.connect.contract import Ask, Connection, Feed, SignIn
 from syncd.connect.http import Http
 from syncd.errors import SyncdError, UserFault, VendorError
 from syncd.model import (
@@ -108,6 +108,11 @@ class Tape:
         return {one.customer_id: one for one in found if one.state is State.KNOWN}
 
 
+def _of_period(what: str, moment: Moment) -> str:
+    """What is counted of a period may be asked for again when the period is over: the two are not one answer."""
+    return f"{what} of {moment.period}"
+
+
 def _asked(what: str, asks: Sequence[Ask]) -> list[Hashable]:
     return [(what, ask.customer.id, query) for ask in asks for query in ask.queries]
 
@@ -135,10 +140,15 @@ class Recording:
         """Read and kept."""
         return self._tape.keep("products", lambda: tuple(self._inner.products()))
 
+    def feeds(self) -> Sequence[Feed]:
+        """Read and kept."""
+        return self._tape.keep("feeds", lambda: tuple(self._inner.feeds()))
+
     def counts(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """Read and kept, subjects and all."""
         read = lambda: self._inner.counts(asks, moment)  # noqa: E731
-        return self._tape.keep_each(_asked("counts", asks), read, _counted("counts"))
+        what = _of_period("counts", moment)
+        return self._tape.keep_each(_asked(what, asks), read, _counted(what))
 
     def lines(self, customers: Sequence[RemoteCustomer], moment: Moment) -> Iterator[Billing]:
         """Read and kept."""
@@ -160,6 +170,14 @@ class Recording:
     def wire(self, posting: Posting) -> Wire:
         """Passed on: pure."""
         return self._inner.wire(posting)
+
+    def together(self, posting: Posting) -> str:
+        """Passed on: pure."""
+        return self._inner.together(posting)
+
+    def gather(self, postings: Sequence[Posting]) -> Wire:
+        """Passed on: pure."""
+        return self._inner.gather(postings)
 
     def send(self, posting: Posting, wire: Wire) -> Outcome:
         """Never."""
@@ -194,9 +212,14 @@ class PlayedBack:
         found: Sequence[Product] = self.tape.play("products")
         return found
 
+    def feeds(self) -> Sequence[Feed]:
+        """As read."""
+        found: Sequence[Feed] = self.tape.play("feeds")
+        return found
+
     def counts(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """As read."""
-        return self.tape.play_each(_asked("counts", asks))
+        return self.tape.play_each(_asked(_of_period("counts", moment), asks))
 
     def lines(self, customers: Sequence[RemoteCustomer], moment: Moment) -> Iterator[Billing]:
         """As read."""
@@ -212,6 +235,14 @@ class PlayedBack:
 
     def wire(self, posting: Posting) -> Wire:
         """Never asked: a connection that is only played back declares no operation."""
+        return self._closed()
+
+    def together(self, posting: Posting) -> str:
+        """Never asked either."""
+        return self._closed()
+
+    def gather(self, postings: Sequence[Posting]) -> Wire:
+        """Never asked either."""
         return self._closed()
 
     def send(self, posting: Posting, wire: Wire) -> Outcome:

@@ -74,7 +74,7 @@ def at(scene: Scene, name: str, phase: str) -> Step:
 def test_nobody_takes_over_from_a_process_that_sleeps(scene: Callable[[str], Scene]) -> None:
     """The lock is the kernel's: a sleeper keeps it, and its posting goes on when it wakes."""
     played = scene("post_line")
-    sleeper = asleep_at(played, at(played, "posting._post/ledger.sending", "after"))
+    sleeper = asleep_at(played, at(played, "posting._post/posting._send/ledger.sending", "after"))
     second = played.stage.start(*ONCE)
     assert second.wait(30) == 1
     assert f"process {sleeper.pid} on" in second.said
@@ -88,7 +88,7 @@ FENCED = (
     ("ledger.write", "before"),
     ("ledger.write", "after"),
     ("posting._post/cw.find", "after"),
-    ("posting._post/ledger.sending", "before"),
+    ("posting._post/posting._send/ledger.sending", "before"),
 )
 
 

@@ -24,7 +24,7 @@ DECISIONS = "tests/core/test_core_decisions.py"
 
 _NOT_KNOWN = "    if reading.state is not State.KNOWN:\n        return [], (reading.state, reading.reason or"
 _COUNTED = "    counted = target(rule, used.quantity) if used.state in (State.KNOWN, State.GONE) else None\n"
-_PROPOSED = "    return Proposal(line_effects(site, desk.past, due, text), step)\n"
+_PROPOSED = "    return Proposal(line_effects(site, desk.past, due, text, money), step)\n"
 
 CORE_DEFECTS: tuple[Defect, ...] = (
     defect(
@@ -207,7 +207,7 @@ CORE_DEFECTS: tuple[Defect, ...] = (
                 "    past = desk.past.__class__(desk.past.installation, lines)\n"
                 "    if False:",
             ),
-            Edit(LINE_WAY, _PROPOSED, "    return Proposal(line_effects(site, past, due, text), step)\n"),
+            Edit(LINE_WAY, _PROPOSED, "    return Proposal(line_effects(site, past, due, text, money), step)\n"),
         ),
         (f"{WAITING}::test_an_edited_true_up_is_held_and_never_posted_twice",),
     ),
@@ -263,8 +263,8 @@ CORE_DEFECTS: tuple[Defect, ...] = (
         "a late line pays for the period it stands in",
         "November's late line is taken for December's, so that December is billed too little.",
         CLOSING,
-        '        if marker in _marks(past, f"{identity}{period}", str(period)):\n',
-        "        if False:\n",
+        "    before = [period]\n    for _ in range(_REACH - 1):\n        before.append(preceding(before[-1]))\n",
+        "    before: list[Period] = []\n",
         f"{LOCK}::test_a_closed_current_period_is_posted_into_the_next_under_its_own_name",
         "tests/cycle/test_period_lock.py::test_a_late_line_does_not_pay_for_the_period_that_it_stands_in",
     ),

@@ -231,7 +231,7 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
         "every entry is a generation",
         "A change that waits changes its own key: it is written down anew in each cycle.",
         "syncd/ledger/lookup.py",
-        '                func.count(ended).label("generation"),\n',
+        '            func.count(ended).label("generation"),\n',
         '                func.count().label("generation"),\n',
         f"{ENTRIES}::test_past_says_what_planning_needs",
     ),

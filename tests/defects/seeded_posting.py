@@ -13,25 +13,20 @@ EFFECTS = "syncd/core/effects.py"
 CW = "connectors/connectwise"
 
 STEPS = "tests/ledger/test_ledger_posting.py"
+TOGETHER = "tests/ledger/test_ledger_documents.py"
 ONCE = "tests/connect/test_send_once.py"
 CYCLES = "tests/core/test_core_cycles.py"
 CW_POST = "tests/connectors/connectwise/test_cw_post.py"
 
 _CLAIM_AND_SEND = """\
-    claimed = ledger.sending(entry)
-    if claimed is None:
-        return None
-    if isinstance(overtaken, Found):  # an earlier send landed after all: there is nothing to send
-        return _settle(ledger, claimed, EntryState.POSTED, "its mark was already there", overtaken.remote_id)
-    answer = one.connection.send(intent.posting, intent.wire)
+        wire, alone = first.wire, ledger.sending(document[0])
+        claimed = [alone] if alone is not None else []
 """
 _SEND_AND_CLAIM = """\
-    answer = one.connection.send(intent.posting, intent.wire)
-    claimed = ledger.sending(entry)
-    if claimed is None:
-        return None
-    if isinstance(overtaken, Found):  # an earlier send landed after all: there is nothing to send
-        return _settle(ledger, claimed, EntryState.POSTED, "its mark was already there", overtaken.remote_id)
+        wire = first.wire
+        answer = one.connection.send(first.posting, wire)
+        alone = ledger.sending(document[0])
+        return [_outcome(ledger, one, alone, answer)] if alone is not None else []
 """
 _LEAVES = "                reply = self._exchange(self._sending, request, auth or self._auth)\n"
 _TWO_LOOKS = "    again = one.connection.find(entry.intent.posting)\n"
@@ -54,7 +49,7 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         STORE,
         "        began = running_seconds()\n        with self._recording(_NOT_POSTED, claimed=True) as held:\n",
         "        from dataclasses import replace\n\n"
-        "        return replace(entry, state=EntryState.SENDING, attempts=entry.attempts + 1)\n"
+        "        return [replace(one, state=EntryState.SENDING, attempts=one.attempts + 1) for one in entries]\n"
         "        began = running_seconds()\n        with self._recording(_NOT_POSTED, claimed=True) as held:\n",
         f"{STEPS}::test_a_request_leaves_after_its_sending_was_written_down",
     ),
@@ -209,8 +204,8 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         "no look before sending",
         "What a person wrote between plan and posting is overwritten.",
         POSTING,
-        "    overtaken = _look_before(one, entry, one.connection.find(intent.posting))\n",
-        "    overtaken = None\n",
+        "        overtaken = _look_before(one, entry, one.connection.find(entry.intent.posting))\n",
+        "        overtaken = None\n",
         f"{STEPS}::test_what_somebody_wrote_meanwhile_is_not_overwritten",
     ),
     defect(
@@ -233,12 +228,40 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         "what follows does not wait",
         "The part of a period is charged although the quantity that it belongs to was refused.",
         (
-            Edit(POSTING, "    if intent.follows:\n        leader = ", "    if False:\n        leader = "),
+            Edit(
+                POSTING,
+                "        if entry.intent.follows:\n            leader = ",
+                "        if False:\n            leader = ",
+            ),
             Edit(
                 "syncd/ledger/intents.py", '    if not kept.row["follows"]:\n        return True\n', "    return True\n"
             ),
         ),
         (f"{STEPS}::test_what_follows_leaves_only_when_its_leader_is_posted",),
+    ),
+    defect(
+        "a document's lines are claimed one by one",
+        "One line of a document was withdrawn meanwhile; it is billed with the others all the same.",
+        STORE,
+        "                    return []\n            fenced",
+        "                    continue\n            fenced",
+        f"{TOGETHER}::test_one_that_is_no_longer_planned_keeps_all_from_leaving",
+    ),
+    defect(
+        "one refused line takes the document with it",
+        "A product that the vendor does not take keeps every other line of the customer from being billed.",
+        POSTING,
+        "    if isinstance(answer, Refused) and len(claimed) > 1:\n",
+        "    if False:\n",
+        f"{TOGETHER}::test_one_line_that_is_refused_keeps_no_other_from_being_billed",
+    ),
+    defect(
+        "the record of a document shows one line of it",
+        "What is shown as sent is the entry's own request, and not the document that really left.",
+        "syncd/ledger/lookup.py",
+        '    if newest is None or "wire" not in newest.data:\n',
+        "    if True:\n",
+        f"{TOGETHER}::test_what_was_sent_stands_in_the_record_of_each",
     ),
     defect(
         "the stop flag is not looked at",

@@ -12,7 +12,9 @@ from postgres_kit import Cluster, cluster
 from syncd.ledger import Ledger
 
 # What these modules prove must hold on both kinds of database.
-BOTH = frozenset({"test_ledger_cycles", "test_ledger_damage", "test_ledger_entries", "test_ledger_record"})
+BOTH = frozenset(
+    {"test_ledger_cycles", "test_ledger_damage", "test_ledger_entries", "test_ledger_record", "test_ledger_tracks"}
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -319,6 +319,7 @@ def test_a_mark_that_says_nothing_is_no_alarm(
     assert mark.noted(ledger.place.path, ledger.installation) == 2
 
 
+@pytest.mark.slow
 def test_a_write_ahead_log_that_ends_anywhere_leaves_a_whole_ledger(ledger: Ledger, tmp_path: Path) -> None:
     """A power loss keeps some first frames of the log: what was promised before is there, or the ledger says so."""
     home = tmp_path / "state"

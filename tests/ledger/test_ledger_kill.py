@@ -91,6 +91,7 @@ def rounds(folder: Path, count: int, seed: int) -> None:
     assert states[EntryState.POSTED] >= count
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_no_half_transaction(tmp_path: Path) -> None:
     rounds(tmp_path, 4, seed=os.getpid())
 
