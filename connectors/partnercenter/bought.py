@@ -6,13 +6,15 @@ counts, a suspended old one does not; a state that is not known is an error and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from connectors.partnercenter.costs import Cost
 from connectors.partnercenter.payloads import Subscription
-from connectors.partnercenter.values import WINDOW, instant, last_day, units
+from connectors.partnercenter.values import WINDOW, instant, last_day
+from syncd.connect.values import mean_cost, units
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Term
 from syncd.money import ZERO, plain
@@ -26,12 +28,14 @@ _TERMS = {"P1M": "a month", "P1Y": "a year", "P3Y": "three years"}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A subscription that counts today. `refundable`: the windows still open, (seats, until when)."""
+    """A subscription that counts today. `refundable`: the windows still open, (seats, until when). `cost`: what a seat
+    costs in its billing period, None where that is not known."""
 
     row: Subscription
     quantity: Decimal
     last: date | None
     refundable: tuple[tuple[Decimal, datetime], ...] = ()
+    cost: Cost | None = None
 
     @property
     def open(self) -> Decimal:
@@ -62,8 +66,8 @@ def counts_today(row: Subscription, moment: Moment) -> bool:
     return begins is None or begins <= moment.now
 
 
-def hold(row: Subscription, moment: Moment) -> Held:
-    """What counts of one subscription. Raises VendorError."""
+def hold(row: Subscription, moment: Moment, cost: Cost | None = None) -> Held:
+    """What counts of one subscription, at this cost of a seat. Raises VendorError."""
     name = f"subscription {row.id}"
     windows = []
     for detail in (row.refundable_quantity.details if row.refundable_quantity else None) or ():
@@ -71,7 +75,7 @@ def hold(row: Subscription, moment: Moment) -> Held:
         if until is not None and until > moment.now and detail.quantity > 0:
             windows.append((units(detail.quantity, name), until))
     last = last_day(row.commitment_end_date, f"{name} › commitmentEndDate")
-    return Held(row, units(row.quantity, name), last, tuple(sorted(windows, key=lambda window: window[1])))
+    return Held(row, units(row.quantity, name), last, tuple(sorted(windows, key=lambda window: window[1])), cost)
 
 
 def counts(held: Sequence[Held], parents: Iterable[Subscription], moment: Moment) -> tuple[Count, ...]:
@@ -97,11 +101,8 @@ def _count(sku: str, rows: list[Held], moment: Moment) -> Count:
         *([f"{len(paid)} subscriptions"] if len(paid) > 1 else []),
         *(note for one in paid for note in _notes(one, moment)),
     ]
-    terms = [
-        Term(one.quantity - one.open, one.last)
-        for one in paid
-        if one.last is not None and one.last >= moment.today and new_commerce(one.row) and one.quantity > one.open
-    ]
+    terms = [term for one in paid for term in _terms(one, moment)]
+    cost, currency = _unit_cost(paid)
     return Count(
         sku=sku,
         name=next((one.row.offer_name for one in rows if one.row.offer_name), sku),
@@ -109,8 +110,47 @@ def _count(sku: str, rows: list[Held], moment: Moment) -> Count:
         aliases=() if add_on else tuple(name for name in names if name != sku),
         free=not paid,
         note="; ".join(notes),
+        unit_cost=cost,
+        currency=currency,
         terms=tuple(sorted(terms, key=lambda term: (term.last, term.quantity))),
     )
+
+
+def _terms(one: Held, moment: Moment) -> Iterator[Term]:
+    """The commitment of a subscription: the seats inside each open window, and those that are bound. One that is over
+    and does not renew is paid grace; of one that should renew, Microsoft takes up to a day to show the new term."""
+    row, last = one.row, one.last
+    if last is None or not new_commerce(row) or (last < moment.today and row.auto_renew_enabled is not False):
+        return
+    bound = Term(
+        one.quantity - one.open,
+        last,
+        unit_cost=one.cost.amount if one.cost else None,
+        currency=one.cost.currency if one.cost else "",
+        months=one.cost.months if one.cost else 1,
+        renews=row.auto_renew_enabled,
+        lower_until=last + WINDOW if row.auto_renew_enabled else None,
+    )
+    if bound.quantity > 0:
+        yield bound
+    left = one.open
+    for seats, until in one.refundable:
+        free = min(seats, left)
+        left -= free
+        if free > 0:
+            yield replace(bound, quantity=free, free_until=until)
+
+
+def _unit_cost(paid: list[Held]) -> tuple[Decimal | None, str]:
+    """What a seat costs a month: a number only where all parts are billed by the month in one currency, and their
+    weighted mean is exact."""
+    bearing = [one for one in paid if one.quantity]
+    costs = [one.cost for one in bearing if one.cost is not None and one.cost.months == 1]
+    currencies = {cost.currency for cost in costs}
+    if not costs or len(costs) != len(bearing) or len(currencies) != 1:
+        return None, ""
+    mean = mean_cost([(one.quantity, cost.amount) for one, cost in zip(bearing, costs, strict=True)])
+    return (mean, currencies.pop()) if mean is not None else (None, "")
 
 
 def _notes(one: Held, moment: Moment) -> list[str]:
@@ -133,13 +173,15 @@ def _notes(one: Held, moment: Moment) -> list[str]:
 def _term(one: Held, last: date, moment: Moment) -> str:
     row, seats = one.row, plain(one.quantity)
     if last < moment.today:
-        if row.auto_renew_enabled:
+        if row.auto_renew_enabled is not False:
             return f"the term of {seats} ended on {last}, its renewal is not shown yet"
         return f"the term of {seats} ended on {last} without renewal and Microsoft still bills them: paid grace"
     length = _TERMS.get(row.term_duration or "", row.term_duration or "a term")
     told = f"{seats} bought for {length} until {last}"
     if row.billing_cycle and row.billing_cycle != "none":
         told += f", billed {row.billing_cycle}"
+    if one.cost is not None:
+        told += f" at {plain(one.cost.amount)} {one.cost.currency} each"
     if row.auto_renew_enabled is None:
         return told
     if row.auto_renew_enabled:

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from connectors.partnercenter import bought
 from connectors.partnercenter.api import Api, Whole
 from connectors.partnercenter.config import PartnerCenterSettings
+from connectors.partnercenter.costs import Costs, read_costs, unread
 from connectors.partnercenter.payloads import Collection, Customer, Subscription
 from syncd.connect.contract import Ask, Context, SignIn
-from syncd.connect.once import FATAL
+from syncd.connect.once import FATAL, Once
 from syncd.errors import VendorError
 from syncd.model import Moment, Reading, RemoteCustomer, State
 
@@ -28,6 +29,7 @@ class PartnerCenterConnection:
         self._api = Api(settings, context)
         self._lock = threading.Lock()
         self._owners: dict[str, str] = {}  # subscription -> the customer whose list showed it
+        self._costs = Once(self._read_costs)
 
     def sign_in(self) -> SignIn:
         """Proves that the refresh token works and may read customers. Raises VendorError."""
@@ -68,12 +70,26 @@ class PartnerCenterConnection:
         )
         self._same_customer(customer, found)
         held = []
+        known = Costs()
         for row in found.rows:
-            if bought.counts_today(row, moment):
-                held.append(bought.hold(self._with_windows(row, path, customer), moment))
+            if not bought.counts_today(row, moment):
+                continue
+            if bought.new_commerce(row) and not row.is_trial:
+                known = self._costs.get()
+            cost = known.of(customer, row, found.rows)
+            held.append(bought.hold(self._with_windows(row, path, customer), moment, cost))
         counted = bought.counts(held, found.rows, moment)
-        proof = f"{found.proof}; {len(held)} counted"
+        proof = f"{found.proof}; {len(held)} counted{f'; {known.told}' if known.told else ''}"
         return Reading(customer, ask.queries[0], State.KNOWN, counted, proof)
+
+    def _read_costs(self) -> Costs:
+        """What the newest invoice tells of costs; nothing where it may not be read: they only price the findings."""
+        try:
+            return read_costs(self._api)
+        except VendorError as error:
+            if error.code in FATAL:
+                raise
+            return unread(error)
 
     def _with_windows(self, row: Subscription, path: str, customer: str) -> Subscription:
         """The subscription with the seats that may still be given back, which lists do not show. Raises VendorError."""

@@ -86,7 +86,36 @@ class Subscription(Struct, rename="camel", frozen=True):
     cancellation_allowed_until_date: str | None = None
     refundable_quantity: Refundable | None = None
     scheduled_next_term_instructions: NextTerm | None = None
+    order_id: str | None = None
     links: Links | None = None
+
+
+class Invoice(Struct, rename="camel", frozen=True):
+    """An invoice of Microsoft to the partner. `amends_of`: the invoice that this one corrects."""
+
+    id: Id
+    billing_period_end_date: str | None = None
+    document_type: str | None = None
+    invoice_type: str | None = None
+    amends_of: str | None = None
+
+
+class InvoiceLine(Struct, rename="camel", frozen=True):
+    """A reconciliation line. Numbers come as numbers or as text, in one answer. `subscription_id` is another id than
+    the subscription's own."""
+
+    customer_id: str | None = None
+    order_id: str | None = None
+    product_id: str | None = None
+    sku_id: str | None = None
+    subscription_id: str | None = None
+    charge_type: str | None = None
+    charge_start_date: str | None = None
+    charge_end_date: str | None = None
+    quantity: Decimal | None = None
+    billable_quantity: Decimal | None = None
+    subtotal: Decimal | None = None
+    currency: str | None = None
 
 
 class Problem(Struct, frozen=True):

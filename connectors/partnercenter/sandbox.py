@@ -1,8 +1,9 @@
 """A double of Partner Center's REST API and of its sign-in host, over real HTTP. Shares no code with what reads.
 
-Beside the kit's controls under `/_sandbox`: `POST subscription {customer, offer, quantity, …}` sells (further fields go
-onto the wire as they are), `POST change {id, …}` changes a subscription, `POST customer {customer, left | name}` lets a
-customer go or renames it, `POST sign_in {withdraw | mfa}` withdraws all refresh tokens or says whether they had MFA.
+Beside the kit's controls under `/_sandbox`: `POST subscription {customer, offer, quantity, price, split, …}` sells
+(`price`: what invoices charge for a seat, `split`: on two lines; further fields go onto the wire as they are), `POST
+change {id, …}` changes a subscription, `POST customer {customer, left | name}` lets a customer go or renames it, `POST
+sign_in {withdraw | mfa}` withdraws all refresh tokens or says whether they had MFA.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import secrets
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from werkzeug.wrappers import Request, Response
 
+from connectors.partnercenter import sandbox_invoices
 from connectors.partnercenter.sandbox_state import Row, Stock, stock_of
 from syncd.sandbox.kit import Double, json_response
 from syncd.sandbox.world import World
@@ -29,7 +32,8 @@ RESOURCES = ("https://api.partnercenter.microsoft.com", "https://partner.partner
 class PartnerCenterDouble(Double):
     """State and routes. `longest_page` caps the pages of customers; `prefixed` writes links with `/v1`; `broken_links`
     as some of the documentation's examples have them; `bom` puts a byte-order mark in front of answers; `links` False
-    leaves out what answers call themselves; `single_use` voids a refresh token at its first use."""
+    leaves out what answers call themselves; `single_use` voids a refresh token at its first use; `billing` False shows
+    no invoices to the service user."""
 
     tells_totals = True
 
@@ -53,7 +57,7 @@ class PartnerCenterDouble(Double):
         self.longest_page = longest_page
         self.retry_after = "1"
         self.prefixed = self.broken_links = self.bom = self.single_use = False
-        self.links = self.mfa = True
+        self.links = self.mfa = self.billing = True
         self.tokens: dict[str, datetime] = {}
         self.refresh: dict[str, datetime] = {SEED: self.now() + REFRESH_LIFE}
         self._keys = (client_id, client_secret)
@@ -68,6 +72,8 @@ class PartnerCenterDouble(Double):
         self.route("GET", "/v1/customers", self._customers)
         self.route("GET", "/v1/customers/<customer>/subscriptions", self._subscriptions)
         self.route("GET", "/v1/customers/<customer>/subscriptions/<id_>", self._subscription)
+        self.route("GET", "/v1/invoices", self._invoices)
+        self.route("GET", "/v1/invoices/<id_>/lineitems", self._lines)
         self.route("POST", "/_sandbox/subscription", self._sell)
         self.route("POST", "/_sandbox/change", self._change)
         self.route("POST", "/_sandbox/customer", self._customer)
@@ -132,28 +138,31 @@ class PartnerCenterDouble(Double):
     def _customers(self, request: Request) -> Response:
         if refused := self._refused(request):
             return refused
-        rows = self.stock.customers
+        return self._sent(self._seek(request, "customers", self.stock.customers), request)
+
+    def _seek(self, request: Request, path: str, rows: list[Row]) -> Response:
+        """One page of a list that goes on by continuation."""
         size = min(int(request.args.get("size", "100")), self.longest_page)
         token = request.headers.get("MS-ContinuationToken", "")
         seeking = request.args.get("seekOperation", "").lower() == "next"
         if token and token not in self._cursors:
-            return self._sent(problem(400, 600009, "The continuation token is not valid."), request)
-        # Without both, page one comes again. A token stands behind a customer, so that nothing slides.
+            return problem(400, 600009, "The continuation token is not valid.")
+        # Without both, page one comes again. A token stands behind a row, so that nothing slides.
         after = self._cursors[token] if token and seeking else ""
-        at = next((place + 1 for place, row in enumerate(rows) if row["id"] == after), 0)
+        at = next((place + 1 for place, row in enumerate(rows) if _name(row) == after), 0)
         page = rows[at : at + size]
-        body = self._collection("customers", page)
+        body = self._collection(path, page)
         if at + size < len(rows):
             following = secrets.token_urlsafe(12)
-            self._cursors[following] = page[-1]["id"]
+            self._cursors[following] = _name(page[-1])
             query = "?size=2?seekOperation=Next" if self.broken_links else f"?size={size}&seekOperation=Next"
             body["continuationToken"] = following
             body.setdefault("links", {})["next"] = {
-                "uri": f"{self._root}/customers{query}",
+                "uri": f"{self._root}/{path}{query}",
                 "method": "GET",
                 "headers": [{"key": "MS-ContinuationToken", "value": following}],
             }
-        return self._sent(json_response(body), request)
+        return json_response(body)
 
     @property
     def _root(self) -> str:
@@ -189,6 +198,25 @@ class PartnerCenterDouble(Double):
         answer = json_response(found) if found else problem(404, 20003, "The subscription was not found.")
         return self._sent(answer, request)
 
+    def _invoices(self, request: Request) -> Response:
+        if refused := self._refused(request):
+            return refused
+        if not self.billing:
+            return self._sent(problem(403, 403, "The user may not read invoices."), request)
+        rows = sandbox_invoices.invoices(self.stock, self.world.today)
+        return self._sent(json_response(self._collection("invoices", rows)), request)
+
+    def _lines(self, request: Request, id_: str) -> Response:
+        if refused := self._refused(request):
+            return refused
+        asked = (request.args.get("provider", "").lower(), request.args.get("invoicelineitemtype", "").lower())
+        rows = sandbox_invoices.lines(self.stock, id_, self.world.today)
+        if rows is None:
+            return self._sent(problem(404, 2000, "The invoice was not found."), request)
+        if asked != ("onetime", "billinglineitems"):
+            return self._sent(problem(400, 2001, "provider and invoicelineitemtype are required."), request)
+        return self._sent(self._seek(request, f"invoices/{id_}/lineitems", rows), request)
+
     def _sent(self, response: Response, request: Request) -> Response:
         if self.bom:
             response.set_data(b"\xef\xbb\xbf" + response.get_data())
@@ -205,7 +233,12 @@ class PartnerCenterDouble(Double):
         customer = self.stock.find(asked.pop("customer"))
         if customer is None:
             return json_response({"error": "no such customer"}, 404)
-        return self.stock.sell(customer, asked.pop("offer"), asked.pop("name", "Another product"), **asked)
+        price, split = asked.pop("price", None), asked.pop("split", False)
+        price = Decimal(str(price)) if price is not None else None
+        row = self.stock.sell(customer, asked.pop("offer"), asked.pop("name", "Another product"), price, **asked)
+        if split:
+            self.stock.split.add(row["id"])
+        return row
 
     def _change(self, request: Request) -> Any:
         asked = msgspec.json.decode(request.get_data(), type=dict[str, Any])
@@ -238,6 +271,11 @@ class PartnerCenterDouble(Double):
             self.tokens.clear()
         self.mfa = asked.get("mfa", self.mfa)
         return {"refresh_tokens": len(self.refresh), "mfa": self.mfa}
+
+
+def _name(row: Row) -> str:
+    """What a row is told apart by: lines of invoices have no id."""
+    return str(row.get("id") or f"{row['subscriptionId']}/{row['chargeType']}/{row['chargeStartDate']}")
 
 
 def _passing(row: Row, id_: str) -> Row:

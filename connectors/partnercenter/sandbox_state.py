@@ -5,12 +5,15 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from syncd.sandbox.world import Company, World
 
 Row = dict[str, Any]
 _SPACE = uuid.UUID("b0c3cf0c-52d6-49a0-9a0d-6f51f2f2a7d4")
+# What a monthly commitment costs more than a yearly one.
+_MONTHLY_FACTOR = Decimal("1.2")
 # Part number -> productId:skuId:availabilityId. The products are Microsoft's; availabilities are invented.
 OFFERS = {
     "SPB": "CFQ7TTC0LCHC:0002:CFQ7TTC0SB01",
@@ -23,12 +26,17 @@ OFFERS = {
 
 @dataclass
 class Stock:
-    """Everything there is; rows are as the wire shows them. `left`: customers without a relationship any more."""
+    """Everything there is; rows are as the wire shows them. `left`: customers without a relationship any more.
+    `prices`: what a seat of a subscription costs in its billing period; `split`: subscriptions whose charge stands on
+    two lines; `charges`: further lines of every invoice."""
 
     world: World
     customers: list[Row] = field(default_factory=list)
     subscriptions: dict[str, list[Row]] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    prices: dict[str, Decimal] = field(default_factory=dict)
+    split: set[str] = field(default_factory=set)
+    charges: list[Row] = field(default_factory=list)
 
     def find(self, named: str) -> str | None:
         """The id of a customer by id, domain or name."""
@@ -37,7 +45,7 @@ class Stock:
                 return str(row["id"])
         return None
 
-    def sell(self, customer: str, offer: str, name: str, **fields: Any) -> Row:
+    def sell(self, customer: str, offer: str, name: str, price: Decimal | None = None, **fields: Any) -> Row:
         """A new-commerce subscription for a year, billed monthly, unless `fields` say otherwise; None takes a field
         away."""
         rows = self.subscriptions[customer]
@@ -71,6 +79,8 @@ class Stock:
         }
         row = {key: value for key, value in row.items() if value is not None}
         rows.append(row)
+        if price is not None:
+            self.prices[id_] = price
         return row
 
 
@@ -125,7 +135,7 @@ def _add(stock: Stock, company: Company) -> None:
     for order, licence in enumerate(one for one in company.licences if not one.sku.free):
         offer = OFFERS[licence.sku.part]
         monthly = min(8, licence.bought) if (company.number, order) == (1, 0) else 0
-        stock.sell(id_, offer, licence.sku.name, quantity=licence.bought - monthly)
+        stock.sell(id_, offer, licence.sku.name, licence.sku.cost, quantity=licence.bought - monthly)
         if monthly:
             soon = term(today + timedelta(days=20), "P1M")
             elsewhere = f"{offer.rpartition(':')[0]}:CFQ7TTC0SB99"  # another term is another availability
@@ -134,6 +144,7 @@ def _add(stock: Stock, company: Company) -> None:
                 id_,
                 elsewhere,
                 licence.sku.name,
+                (licence.sku.cost * _MONTHLY_FACTOR).quantize(Decimal("0.01")),
                 quantity=monthly,
                 refundableQuantity={
                     "totalQuantity": 3,

@@ -13,7 +13,11 @@ ABILITIES = Abilities(
     reads=frozenset({"bought", "used"}),
     measures={
         "quantity": Measure("bought", "seats of the subscriptions in force today by their dates, trials left out"),
-        "usage": Measure("used", "metered units of the running month, as the vendor last told Pax8"),
+        "usage": Measure(
+            "used",
+            "metered units of the month, as the vendor last told Pax8; a month that is over is whole from the 4th on",
+            of_period=True,
+        ),
     },
     default_measure="quantity",
     # Subscriptions come in one sweep over all companies: asking company by company would cost a call for each.

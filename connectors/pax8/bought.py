@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from connectors.pax8.payloads import CommitmentRules, Product, Subscription
-from connectors.pax8.values import day, mean_cost, units
+from connectors.pax8.values import day
+from syncd.connect.values import mean_cost, units
 from syncd.errors import VendorError
 from syncd.model import Count, Term
 from syncd.money import ZERO, plain
@@ -22,6 +23,8 @@ _TRIAL = "Trial"
 _WAITING = frozenset({"WaitingForDetails", "PendingActivation"})
 _ENDED = frozenset({"Cancelled", "Converted"})
 _MONTHLY = "Monthly"
+# How often a cost is paid, in months; other terms are paid once, or in a rhythm that is not told.
+_MONTHS = {_MONTHLY: 1, "Annual": 12, "2-Year": 24, "3-Year": 36}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _count(sku: str, rows: list[Held], not_ours: set[str], catalogue: Catalogue,
         *_status(paid),
         *(["Pax8 invoices this customer directly (billOnBehalfOfEnabled)"] if direct else []),
     ]
-    terms = [Term(one.quantity, one.committed_until) for one in paid if one.committed_until is not None]
+    terms = [_term(one, one.committed_until, catalogue.rules) for one in paid if one.committed_until is not None]
     return Count(
         sku=sku,
         name=f"{name} (add-on to itself)" if sku != product_id else name,
@@ -116,6 +119,25 @@ def _count(sku: str, rows: list[Held], not_ours: set[str], catalogue: Catalogue,
         unit_cost=cost,
         currency=currency,
         terms=tuple(sorted(terms, key=lambda term: (term.last, term.quantity))),
+    )
+
+
+def _term(one: Held, last: date, known: Mapping[str, CommitmentRules]) -> Term:
+    """The commitment of one subscription, with what it costs and what happens at its end. One whose end is arranged
+    does not renew, whatever its product says; Pax8 tells no window in which seats may be given back at once."""
+    row = one.row
+    cost = row.partner_cost if row.currency_code else None
+    rules = known.get(row.commitment_term.id or "") if row.commitment_term else None
+    renews = rules.auto_renew if rules and one.last is None else False if one.last is not None else None
+    after = rules.renewal_window_days_after_term_end if rules and renews else None
+    return Term(
+        one.quantity,
+        last,
+        unit_cost=cost,
+        currency=(row.currency_code or "") if cost is not None else "",
+        months=_MONTHS.get(row.billing_term or "", 0) if cost is not None else 1,
+        renews=renews,
+        lower_until=last + timedelta(days=after) if after else None,
     )
 
 

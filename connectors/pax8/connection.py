@@ -23,6 +23,7 @@ class Pax8Connection:
 
     def __init__(self, settings: Pax8Settings, context: Context) -> None:
         self._api = Api(settings, context)
+        self._zone = context.zone
         self._products: dict[str, Product | None] = {}
         self._rules: dict[str, tuple[CommitmentRules, ...]] = {}
 
@@ -37,7 +38,12 @@ class Pax8Connection:
         A company that was merged into another one is deleted by Pax8, so a mapping that names it finds it gone.
         """
         return tuple(
-            RemoteCustomer(company.id, company.name, (company.external_id,) if company.external_id else ())
+            RemoteCustomer(
+                company.id,
+                company.name,
+                (company.external_id,) if company.external_id else (),
+                links=(company.website,) if company.website else (),
+            )
             for company in self._companies().rows
             if company.status != _DELETED
         )
@@ -82,7 +88,10 @@ class Pax8Connection:
         moment: Moment,
     ) -> Reading:
         if query.measure == "usage":
-            counted, seen = usage.counts(self._api, company.id, rows, moment)
+            try:
+                counted, seen = usage.counts(self._api, company.id, rows, moment, self._zone)
+            except usage.Unsettled as part:
+                return Reading(company.id, query, State.PARTIAL, code=part.code, reason=str(part))
             return Reading(company.id, query, State.KNOWN, counted, f"{proof}; {seen}")
         if query.measure != "quantity":
             raise VendorError("unsupported", f"Pax8 counts quantity and usage; not {query.measure}")

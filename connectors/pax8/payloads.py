@@ -36,6 +36,7 @@ class Company(Struct, rename="camel", frozen=True):
     name: Id
     status: str | None = None  # Active, Inactive (no contacts), Deleted
     external_id: str | None = None
+    website: str | None = None
     bill_on_behalf_of_enabled: bool | None = None
 
 

@@ -187,5 +187,7 @@ def _add(stock: Stock, company: Company) -> None:
             stock.sell(row, product, monthly, cost, commitmentTerm=term)
     backup = stock.product("VAULT-METERED", METERED, vendor="Vaultline")
     metered = stock.sell(row, backup, 0, Decimal(0))
+    before = today.replace(day=1) - timedelta(days=1)
+    stock.meter(metered, backup, before, Decimal(company.devices * 10 + 7))
     for day in range(max(1, today.day - 3), today.day):
         stock.meter(metered, backup, today.replace(day=day), Decimal(company.devices * 10 + day))

@@ -1,26 +1,29 @@
-"""Metered usage of one company in the running month: summaries, then the lines of the last day that has any.
+"""Metered usage of one company in one month: summaries, then the lines of the last day that has any.
 
 Vendors post a month's total again and again; the newest posting replaces the older ones, also within a day. So the
 lines of the newest day are the total, and days are never added together. Until the 2nd (UTC) the month before may still
-change, and Pax8 charges it three days after its end.
+change, and Pax8 charges it three days after its end: it is settled on the 4th. A month that is over and not settled is
+not whole, so that nothing is billed for it; the running month shows what was used so far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from connectors.pax8.api import Api
 from connectors.pax8.payloads import Subscription, UsageLine, UsageSummary
-from connectors.pax8.values import day, quotient, units
+from connectors.pax8.values import day
+from syncd.connect.values import quotient, units
 from syncd.errors import VendorError
 from syncd.model import Count, Moment
 from syncd.money import ZERO, plain
-from syncd.periods import DAY, Period, month_of
+from syncd.periods import DAY, Period, local_date, month_of
 
-# From this day on the month before cannot change any more.
+# From this day (UTC) on the month before cannot change any more.
 SETTLED_DAY = 4
 
 
@@ -36,25 +39,63 @@ class _Tally:
     days: set[date] = field(default_factory=set)
 
 
-def running_month(rows: Sequence[Subscription], moment: Moment) -> list[Subscription]:
-    """The subscriptions that can have usage this month: those not ended before it and begun by today."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The month that is asked for. `over`: it is no longer the MSP's running one. `settles`: the day (UTC) from which
+    it can no longer change."""
+
+    month: Period
+    over: bool
+    settles: date
+
+
+def asked(moment: Moment, zone: ZoneInfo) -> Asked:
+    """The month of a moment, which may be one that is over. Raises VendorError: `unsupported` for a period that is over
+    and no calendar month, Unsettled for a month that may still change."""
+    over = local_date(moment.now, zone) > moment.period.last
     month = month_of(moment.today)
+    if over and moment.period != month:
+        raise VendorError(
+            "unsupported",
+            f"Pax8 tells usage by calendar months, and {moment.period} is none; bill it in an agreement by the month",
+        )
+    settles = (month.last + DAY).replace(day=SETTLED_DAY)
+    if over and moment.now.astimezone(UTC).date() < settles:
+        raise Unsettled(
+            f"usage of {month} may still change until {settles.replace(day=2)} (UTC) and is settled on {settles}"
+        )
+    return Asked(month, over, settles)
+
+
+class Unsettled(VendorError):
+    """The month is over, and vendors may still post to it: what can be read now is a part of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("incomplete", message)
+
+
+def _of_month(rows: Sequence[Subscription], month: Period, today: date) -> list[Subscription]:
+    """The subscriptions that can have usage in a month: those not ended before it and begun by its end, or today."""
+    begun = min(month.last, today)
     chosen = []
     for row in rows:
         name = f"subscription {row.id}"
         first = day(row.start_date, f"{name} › startDate") or day(row.billing_start, f"{name} › billingStart")
         last = day(row.end_date, f"{name} › endDate")
-        if first is not None and first <= moment.today and (last is None or last >= month.first):
+        if first is not None and first <= begun and (last is None or last >= month.first):
             chosen.append(row)
     return chosen
 
 
-def counts(api: Api, company_id: str, rows: Sequence[Subscription], moment: Moment) -> tuple[tuple[Count, ...], str]:
-    """(one Count for each metered product, proof). Raises VendorError."""
-    month = month_of(moment.today)
+def counts(
+    api: Api, company_id: str, rows: Sequence[Subscription], moment: Moment, zone: ZoneInfo
+) -> tuple[tuple[Count, ...], str]:
+    """(one Count for each metered product of the month asked for, proof). Raises VendorError, see `asked`."""
+    wanted = asked(moment, zone)
+    month = wanted.month
     tallies: dict[str, _Tally] = {}
     summaries = days = 0
-    for row in running_month(rows, moment):
+    for row in _of_month(rows, month, moment.today):
         found = api.whole(
             f"subscriptions/{row.id}/usage-summaries",
             UsageSummary,
@@ -73,9 +114,10 @@ def counts(api: Api, company_id: str, rows: Sequence[Subscription], moment: Mome
             for line in lines:
                 if not (line.is_trial or summary.is_trial):
                     _add(tallies, line)
-    note = _settling(moment)
+    note = f"all of {month}" if wanted.over else f"so far in {month}"
     made = tuple(_count(sku, tally, note) for sku, tally in sorted(tallies.items()))
-    return made, f"{summaries} of {summaries} usage summaries, {days} with lines, of {len(rows)} subscriptions"
+    proof = f"{summaries} of {summaries} usage summaries, {days} with lines, of {len(rows)} subscriptions"
+    return made, f"{proof}; {'settled' if wanted.over else f'{month} settles'} on {wanted.settles}"
 
 
 def _newest(api: Api, summary: UsageSummary, month: Period, moment: Moment) -> list[UsageLine]:
@@ -139,12 +181,3 @@ def _count(sku: str, tally: _Tally, note: str) -> Count:
         unit_cost=cost,
         currency=next(iter(tally.currencies)) if cost is not None else "",
     )
-
-
-def _settling(moment: Moment) -> str:
-    """What is not settled yet: in the first days of a month the one before may still change."""
-    today = moment.now.astimezone(UTC).date()
-    if today.day >= SETTLED_DAY:
-        return ""
-    before = today.replace(day=1) - timedelta(days=1)
-    return f"{before:%Y-%m} may still change until the 2nd and is settled on the {SETTLED_DAY}th"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -60,11 +61,19 @@ def test_two_terms_of_one_product_are_one_count_with_two_terms(bench: Bench) -> 
     soon, later = TODAY + timedelta(days=20), TODAY + timedelta(days=54)
     assert spb.quantity == 28
     # Three of the eight may still be given back: they are not committed.
-    assert spb.terms == (Term(Decimal(5), soon), Term(Decimal(20), later))
+    window = datetime(2026, 11, 24, 20, 39, 17, tzinfo=UTC)
+    monthly = Term(
+        Decimal(5), soon, Decimal("26.40"), "USD", 1, renews=True, lower_until=soon + timedelta(days=7)
+    )  # fmt: skip
+    assert spb.terms == (
+        replace(monthly, quantity=Decimal(3), free_until=window),
+        monthly,
+        Term(Decimal(20), later, Decimal("22.00"), "USD", 1, renews=True, lower_until=later + timedelta(days=7)),
+    )
     assert "2 subscriptions" in spb.note
     assert (
-        f"20 bought for a year until {later}, billed monthly, renews by itself on {later + timedelta(days=1)}"
-        in spb.note
+        f"20 bought for a year until {later}, billed monthly at 22 USD each, renews by itself on "
+        f"{later + timedelta(days=1)}" in spb.note
     )
     assert f"then to be lowered until {later + timedelta(days=7)}" in spb.note
     assert "3 may be given back until 2026-11-24 20:39 UTC" in spb.note
@@ -72,30 +81,44 @@ def test_two_terms_of_one_product_are_one_count_with_two_terms(bench: Bench) -> 
 
 def test_a_window_that_has_closed_frees_nothing(bench: Bench) -> None:
     spb = bench.count(SPB, at=moment(date(2026, 11, 25)))
-    assert spb.terms[0] == Term(Decimal(8), TODAY + timedelta(days=20))
+    assert [(str(term.quantity), term.free_until) for term in spb.terms] == [("8", None), ("20", None)]
     assert "given back" not in spb.note
 
 
 def test_windows_never_free_more_than_there_is(bench: Bench) -> None:
     window = {"quantity": 3, "allowedUntilDateTime": "2026-11-24T00:00:00Z"}
     bench.sell(4, refundableQuantity={"totalQuantity": 6, "details": [window, window]})
-    assert bench.count().terms == ()
+    terms = bench.count().terms
+    assert [one.quantity for one in terms] == [1, 3]
+    assert all(one.free_until for one in terms)
 
 
 @pytest.mark.parametrize(
-    ("last", "terms"),
+    ("last", "renews", "ends"),
     [
-        ("2026-11-20T00:00:00Z", (Term(Decimal(4), TODAY),)),  # its last day is the 20th, also in Chicago
-        ("2026-11-20", (Term(Decimal(4), TODAY),)),
-        ("2026-11-19T00:00:00Z", ()),
-        ("9999-12-30T00:00:00Z", ()),
-        ("0001-01-01T00:00:00", ()),
-        (None, ()),
+        ("2026-11-20T00:00:00Z", True, [TODAY]),  # its last day is the 20th, also in Chicago
+        ("2026-11-20", True, [TODAY]),
+        ("2026-11-19T00:00:00Z", True, []),  # its renewal is not shown yet
+        ("2026-11-19T00:00:00Z", None, []),
+        ("2026-11-19T00:00:00Z", False, [date(2026, 11, 19)]),  # paid grace
+        ("9999-12-30T00:00:00Z", True, []),
+        ("0001-01-01T00:00:00", True, []),
+        (None, True, []),
     ],
 )
-def test_a_commitment_counts_up_to_its_last_day(bench: Bench, last: str | None, terms: tuple[Term, ...]) -> None:
-    bench.sell(4, commitmentEndDate=last)
-    assert (bench.count().quantity, bench.count().terms) == (Decimal(4), terms)
+def test_a_commitment_counts_up_to_its_last_day(
+    bench: Bench, last: str | None, renews: bool | None, ends: list[date]
+) -> None:
+    bench.sell(4, commitmentEndDate=last, autoRenewEnabled=renews)
+    count = bench.count()
+    assert count.quantity == 4
+    assert [(int(one.quantity), one.last, one.renews) for one in count.terms] == [(4, end, renews) for end in ends]
+
+
+def test_old_subscriptions_have_no_commitment_and_no_grace(bench: Bench) -> None:
+    row = bench.sell(4, **LEGACY, commitmentEndDate="2026-11-10", autoRenewEnabled=False)
+    (count,) = [one for one in bench.read().counts if one.sku == row["offerId"]]
+    assert (count.quantity, count.terms) == (Decimal(4), ())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from syncd.sandbox.kit import Double
 from syncd.sandbox.world import small_msp
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "partnercenter.json"
-READERS = {"api", "bought", "connection", "config", "payloads", "signing", "values"}
+READERS = {"api", "bought", "connection", "costs", "config", "payloads", "signing", "values"}
 SCOPE = "https://api.partnercenter.microsoft.com/user_impersonation offline_access"
 
 
@@ -85,6 +85,15 @@ def test_refundable_seats_are_shown_by_the_single_read_only(api: Api) -> None:
     assert [row["refundableQuantity"]["totalQuantity"] for row in single] == [0, 3, 0]
 
 
+def test_lines_of_an_invoice_need_their_provider_and_kind(api: Api) -> None:
+    newest = (api.get("invoices").json or {})["items"][2]["id"]
+    assert api.get(f"invoices/{newest}/lineitems").status_code == 400
+    assert api.get("invoices/G0/lineitems", provider="onetime").status_code == 404
+    credit = (api.get("invoices").json or {})["items"][3]["id"]
+    lines = api.get(f"invoices/{credit}/lineitems", provider="onetime", invoicelineitemtype="billinglineitems")
+    assert (lines.json or {})["items"] == []
+
+
 def test_controls_refuse_what_they_do_not_know(api: Api) -> None:
     for what in ("subscription", "customer"):
         assert api.client.post(f"/_sandbox/{what}", json={"customer": "Nobody"}).status_code == 404
@@ -116,6 +125,12 @@ def test_answers_have_the_published_shape(api: Api) -> None:
     check("CustomerCollection", api.get("customers", size=1))
     check("SubscriptionCollection", rows)
     check("Subscription", api.get(f"customers/{customer}/subscriptions/{(rows.json or {})['items'][0]['id']}"))
+    invoices = api.get("invoices")
+    check("InvoiceCollection", invoices)
+    newest = next(row["id"] for row in reversed((invoices.json or {})["items"]) if row["id"].startswith("G"))
+    lines = api.get(f"invoices/{newest}/lineitems", provider="OneTime", invoicelineitemtype="BillingLineItems", size=3)
+    check("InvoiceLineItemCollection", lines)
+    assert len((lines.json or {})["items"]) == 3
     for refused in (api.get("customers/nobody/subscriptions"), api.client.get("/v1/customers")):
         check("Error", refused)
         assert {"MS-RequestId", "MS-CorrelationId", "MS-CV", "MS-ServerId"} <= set(refused.headers.keys())

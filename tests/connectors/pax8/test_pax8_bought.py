@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pax8_kit import TODAY, Bench, moment
+from pax8_kit import TODAY, Bench, lie, moment
 
 from syncd.model import Term
 
@@ -73,7 +73,10 @@ def test_two_commitments_of_one_product_are_one_count_with_two_terms(bench: Benc
     spb = bench.count("MST-SPB")
     monthly, yearly = TODAY + timedelta(days=20), TODAY + timedelta(days=54)
     assert spb.quantity == 28
-    assert spb.terms == (Term(Decimal(8), monthly), Term(Decimal(20), yearly))
+    assert spb.terms == (
+        Term(Decimal(8), monthly, Decimal("26.40"), "USD", renews=True, lower_until=monthly + timedelta(days=7)),
+        Term(Decimal(20), yearly, Decimal("22.00"), "USD", renews=True, lower_until=yearly + timedelta(days=7)),
+    )
     # (20 × 22.00 + 8 × 26.40) / 28 has no end: the parts are told instead of a rounded cost.
     assert (spb.unit_cost, spb.currency) == (None, "")
     assert "costs: 20 at 22.00 USD Monthly, 8 at 26.40 USD Monthly" in spb.note
@@ -112,9 +115,41 @@ def test_a_commitment_ends_with_its_subscription_at_the_latest(bench: Bench) -> 
     term = {"id": "c1", "term": "1-Year", "endDate": "2027-06-30"}
     bench.sell("X1", 3, endDate="2026-12-31", commitmentTerm=term)
     bench.sell("X2", 3, commitmentTerm={"id": "c1", "term": "1-Year"})
-    assert bench.count("MST-X1").terms == (Term(Decimal(3), date(2026, 12, 31)),)
+    (bound,) = bench.count("MST-X1").terms
+    assert (str(bound.quantity), bound.last, bound.renews) == ("3", date(2026, 12, 31), False)  # its end is arranged
     assert bench.count("MST-X2").terms == ()
     assert "3 committed for 1-Year, its end is not told" in bench.count("MST-X2").note
+
+
+@pytest.mark.parametrize(
+    ("fields", "cost"),
+    [
+        ({"cost": "22.00"}, ("22.00", "USD", 1)),
+        ({"cost": "264.00", "billingTerm": "Annual"}, ("264.00", "USD", 12)),
+        ({"cost": "700.00", "billingTerm": "3-Year"}, ("700.00", "USD", 36)),
+        ({"cost": "22.00", "billingTerm": "Activation"}, ("22.00", "USD", 0)),  # in no rhythm that is known
+        ({"cost": "22.00", "currencyCode": None}, (None, "", 1)),
+        ({"partnerCost": None}, (None, "", 1)),
+    ],
+)
+def test_a_commitment_tells_its_own_cost_and_rhythm(
+    bench: Bench, fields: dict[str, Any], cost: tuple[str | None, str, int]
+) -> None:
+    bench.sell("X1", 3, commitmentTerm={"id": "c1", "endDate": "2027-06-30"}, **fields)
+    (term,) = bench.count("MST-X1").terms
+    assert (str(term.unit_cost) if term.unit_cost is not None else None, term.currency, term.months) == cost
+    assert (term.renews, term.free_until, term.lower_until) == (None, None, None)  # the catalogue knows no "c1"
+
+
+@pytest.mark.parametrize(("renews", "expected"), [(True, True), (False, False), (None, None)])
+def test_whether_it_renews_is_what_the_catalogue_says(bench: Bench, renews: bool | None, expected: bool | None) -> None:
+    row = bench.sell("SPB", 3)
+    past = {"id": "c1", "term": "1-Year", "endDate": "2026-11-10"}
+    bench.control("change", id=row["id"], commitmentTerm=past)
+    path = f"/v1/products/{row['productId']}/dependencies"
+    lie(bench, path, lambda body: body.update(commitmentDependencies=[{"id": "c1", "autoRenew": renews}]))
+    over = [one for one in bench.count("MST-SPB").terms if one.last == date(2026, 11, 10)]
+    assert [(str(one.quantity), one.renews) for one in over] == [("3", expected)]
 
 
 def test_an_end_that_is_arranged_is_told(bench: Bench) -> None:

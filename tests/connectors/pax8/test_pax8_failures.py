@@ -9,8 +9,11 @@ import pytest
 from pax8_kit import Bench, lie, moment
 
 from syncd.connect.contract import Ask
+from syncd.core.resolve import resolve
+from syncd.core.rules import Mappings
+from syncd.core.suggest_customers import suggest_customers
 from syncd.errors import VendorError
-from syncd.model import Query
+from syncd.model import Query, RemoteCustomer
 
 
 def _many(bench: Bench, count: int) -> None:
@@ -167,3 +170,20 @@ def test_only_reads_leave(bench: Bench) -> None:
     others = {(one.method, one.path) for one in bench.double.requests if one.method != "GET"}
     assert others == {("POST", "/v1/token")}
     assert bench.double.effects == []
+
+
+def test_the_external_id_and_the_web_site_propose_a_customer_with_that_reason(bench: Bench) -> None:
+    company = bench.double.stock.companies[0]
+    company |= {"externalId": "CW-250", "name": "Quite Another Name"}
+    (one, *_) = [found for found in bench.connect().customers() if found.id == company["id"]]
+    assert (one.identifiers, one.links) == (("CW-250",), ("https://alderdental.example",))
+
+    def proposed(psa: RemoteCustomer) -> str:
+        listed = {"cw": [psa], "pax8": [one]}
+        found, _ = suggest_customers(Mappings(), listed, resolve((), listed, {}, {}), ["cw"], moment())
+        return "; ".join(f"{suggestion.score}: {suggestion.reason}" for suggestion in found)
+
+    assert "it keeps the id cw-250 of cw" in proposed(RemoteCustomer("CW-250", "Alder"))
+    assert "cw has the same key cw-250" in proposed(RemoteCustomer("7", "Alder", ("CW-250",)))
+    assert "cw has the same domain" in proposed(RemoteCustomer("7", "Alder", ("www.alderdental.example",)))
+    assert proposed(RemoteCustomer("7", "Beech")) == ""
