@@ -30,9 +30,13 @@ MEASURES = {
         "used",
         "Actual hours of approved time entries of the period; the sku is their work type.",
         frozenset({"work_type", "work_role", "member", "board", "billable"}),
+        of_period=True,
     ),
     "tickets": Measure(
-        "used", "Service tickets of the period; the sku is their board.", frozenset({"type", "board", "when"})
+        "used",
+        "Service tickets of the period; the sku is their board.",
+        frozenset({"type", "board", "when"}),
+        of_period=True,
     ),
 }
 
@@ -64,4 +68,5 @@ ABILITIES = Abilities(
     bill_keys=("agreement", "product"),
     keeps_quantity=True,
     description_length=5900,  # of 6,000: a charge may need room for its mark and units at the end
+    feeds=frozenset({"quickbooks", "xero", "netsuite"}),
 )

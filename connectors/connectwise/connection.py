@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from connectors.connectwise.abilities import CREATES, TICKETS
 from connectors.connectwise.api import Api
 from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
+from connectors.connectwise.feeds import feeds
 from connectors.connectwise.invoiced import booked
 from connectors.connectwise.payloads import SystemInfo
 from connectors.connectwise.post import Poster
 from connectors.connectwise.read import Reader
 from connectors.connectwise.refuse import refusal
 from connectors.connectwise.usage import counts
-from syncd.connect.contract import Ask, Context, SignIn
+from syncd.connect.contract import Ask, Context, Feed, SignIn
 from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import (
@@ -80,6 +81,10 @@ class ConnectWise:
     def booked(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """Invoiced quantities of the moment's period; UNKNOWN where an invoice's lines are not all readable."""
         return booked(self._reader, asks, moment)
+
+    def feeds(self) -> Sequence[Feed]:
+        """Every kind of books, where invoices are handed on to accounting. Raises VendorError."""
+        return feeds(self._api)
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         """Why this must not be sent, judged from what was read; "" where it may. No I/O."""

@@ -53,6 +53,12 @@ class Books(Front):
             rows.append(row)
         return rows
 
+    def export(self, batch: int) -> None:
+        """What an accounting export does: every invoice that is in no batch yet is put into this one."""
+        with self.lock:
+            for row in self.tables["finance/invoices"].values():
+                row.setdefault("glBatch", {"id": batch, "name": f"GL-{batch}"})
+
     def make_invoice(self, agreement: Row) -> int:
         """Files the next invoice of a top agreement and moves its next invoice date; the invoice's number."""
         first = billing.as_day(agreement["nextInvoiceDate"])

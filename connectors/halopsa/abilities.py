@@ -39,8 +39,11 @@ MEASURES = {
         "used",
         'Hours of the period by how they are billed; the sku is "chargeable", "contract", "non-chargeable" or "open".',
         frozenset({"charge_rate", "agent", "billable"}),
+        of_period=True,
     ),
-    "tickets": Measure("used", "Tickets of the period; the sku is their type.", frozenset({"type", "team", "when"})),
+    "tickets": Measure(
+        "used", "Tickets of the period; the sku is their type.", frozenset({"type", "team", "when"}), of_period=True
+    ),
 }
 
 # Nobody documents that a throttled call did nothing (no rate limit is documented at all): its outcome is looked for.
@@ -66,4 +69,5 @@ ABILITIES = Abilities(
     bill_options=("via",),
     keeps_quantity=True,
     description_length=DESCRIPTION_LENGTH - 100,
+    feeds=frozenset({"xero", "quickbooks"}),
 )

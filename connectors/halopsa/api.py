@@ -20,7 +20,8 @@ from syncd.model import NotSent, Unknown, Wire
 
 # Everything that this client may do. Lists and single records are read; five calls write.
 READABLE = re.compile(
-    r"(Client|Item|RecurringInvoice|Invoice|InvoiceChange|SoftwareLicence|Asset|Users|Tickets|Actions|Team|InstanceInfo)"
+    r"(Client|AreaAzureTenant|Item|RecurringInvoice|Invoice|InvoiceChange|SoftwareLicence|Asset|Users|Tickets|Actions|"
+    r"Team|InstanceInfo)"
     r"(/-?\d+)?"
 )
 WRITABLE = frozenset(

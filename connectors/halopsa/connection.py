@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from connectors.halopsa.abilities import TICKETS
 from connectors.halopsa.api import Api
 from connectors.halopsa.config import HaloSettings
+from connectors.halopsa.feeds import feeds
 from connectors.halopsa.invoiced import booked
 from connectors.halopsa.post import Poster
 from connectors.halopsa.read import Reader
 from connectors.halopsa.refuse import refusal
 from connectors.halopsa.signing import lacking
 from connectors.halopsa.usage import Usage
-from syncd.connect.contract import Ask, Context, SignIn
+from syncd.connect.contract import Ask, Context, Feed, SignIn
 from syncd.model import Billing, Moment, Outcome, Posting, Product, Reading, RemoteCustomer, Sight, Wire
 from syncd.periods import local_date
 
@@ -57,6 +58,10 @@ class Halo:
     def booked(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """Quantities on invoices dated in the moment's period."""
         return booked(self._reader, asks, moment)
+
+    def feeds(self) -> Sequence[Feed]:
+        """The books into which Halo's accounting sync pushes its invoices. Raises VendorError."""
+        return feeds(self._api)
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         """Why this must not be sent, judged from what was read; "" where it may. No I/O."""

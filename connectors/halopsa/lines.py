@@ -20,7 +20,7 @@ from connectors.halopsa.dates import day
 from connectors.halopsa.payloads import Licence, Line, units
 from syncd.errors import VendorError
 from syncd.model import BilledLine, Moment
-from syncd.money import number
+from syncd.money import number, plain
 from syncd.periods import period_on
 
 # Other installations of syncd mark with their own prefix after this one.
@@ -108,9 +108,28 @@ def obstacle(line: Line, licences: Mapping[int, Licence], moment: Moment) -> str
     return fixed(licence, moment.today)
 
 
-def version(line: Line) -> str:
-    """Changes whenever something that is read of the line changes; Halo tells none."""
-    return hashlib.sha256(msgspec.json.encode(line, order="sorted")).hexdigest()[:16]
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands beside a line's quantity and must not move when that is written: the price of one, and how many lines
+    the recurring invoice has. None where it is not told."""
+
+    price: Decimal | None = None
+    lines: int | None = None
+
+
+def version(line: Line, licence: Licence | None, lines: int) -> str:
+    """Changes whenever something that is read of the line changes; Halo tells none. It carries what `standing` reads
+    back when a quantity was written, also after a restart."""
+    digest = hashlib.sha256(msgspec.json.encode(line, order="sorted")).hexdigest()[:16]
+    price = units(licence.price if licence is not None else line.unit_price)
+    return f"{digest};{plain(price) if price is not None else ''};{lines}"
+
+
+def standing(version: str) -> Standing:
+    """What a version says of the line as it was planned; nothing of one that tells nothing."""
+    _, _, told = version.partition(";")
+    price, _, lines = told.partition(";")
+    return Standing(Decimal(price) if price else None, int(lines) if lines else None)
 
 
 def billed_line(
@@ -145,7 +164,7 @@ def billed_line(
         ends=ends,
         once=bool(line.onetimecharge) or _in_one_period(starts, ends, terms, moment),
         marker=mark if mark.startswith((FAMILY, own)) else "",
-        version=version(line),
+        version=version(line, licence, len(terms.row.lines)),
         changed_by=changed_by,
         obstacle=obstacle(line, licences, moment),
     )

@@ -12,11 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import field
 
+from syncd.connect.values import as_meant
 from syncd.errors import VendorError
-from syncd.money import number, plain
-
-_TINY = Decimal("0.000001")
-_FOUR = Decimal("0.0001")
+from syncd.money import number
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -37,8 +35,21 @@ class TokenScope(msgspec.Struct):
 
 
 class Client(Record):
+    """A client. `xeroid`, `stripe_customer_id`, `connectwiseid`: its ids in other systems, where Halo keeps them."""
+
     name: str
     inactive: bool | None = None
+    xeroid: str | None = None
+    stripe_customer_id: str | None = None
+    connectwiseid: int | None = None
+
+
+class AzureTenant(Record):
+    """Which Microsoft tenant is which client's."""
+
+    client_id: int | None = None
+    azure_tenant_id: str | None = None
+    azure_tenant_domain: str | None = None
 
 
 class Item(Record):
@@ -160,6 +171,7 @@ class Licence(Record):
     name: str
     client_id: int | None = None
     count: Decimal | None = None
+    price: Decimal | None = None
     is_active: bool | None = None
     deleted: bool | None = None
     status: str | None = None
@@ -247,5 +259,4 @@ def units(told: Decimal | None) -> Decimal | None:
         number(told)
     except ValueError as error:
         raise VendorError("malformed", f"Halo shows {error}") from None
-    rounded = told.quantize(_FOUR)
-    return Decimal(plain(rounded)) if abs(rounded - told) < _TINY else told
+    return as_meant(told)

@@ -21,7 +21,7 @@ from connectors.halopsa.config import HaloSettings
 from connectors.halopsa.dates import instant, written
 from connectors.halopsa.drafts import Charge, charge_of, note
 from connectors.halopsa.errors import refused
-from connectors.halopsa.lines import calculated, counted, fixed, line_id, pending, quantity
+from connectors.halopsa.lines import Standing, calculated, counted, fixed, line_id, pending, quantity, standing
 from connectors.halopsa.paging import newest
 from connectors.halopsa.payloads import Change, Invoice, Licence, Line, units
 from connectors.halopsa.read import Reader
@@ -49,6 +49,7 @@ class Poster:
     def __init__(self, reader: Reader, api: Api, settings: HaloSettings) -> None:
         self._reader = reader
         self._api = api
+        self._sent: set[str] = set()  # keys of what left through this connection: read back strictly
         self.tickets = Tickets(api, settings)
 
     def wire(self, posting: Posting) -> Wire:
@@ -78,6 +79,7 @@ class Poster:
             reply = self._api.send(wire)
         except VendorError as error:  # not on the list of what may be asked: nothing left
             return Refused(error.code, str(error))
+        self._sent.add(posting.key)
         return outcome(
             reply,
             receipt=lambda told: self._receipt(posting, told),
@@ -106,7 +108,9 @@ class Poster:
         found = next((one for one in lines if str(one.id) == posting.line_id), None)
         if found is None:
             return Moved(f"{name} is no longer on the recurring invoice #{posting.agreement_id}")
-        shown = quantity(found)
+        shown, planned = quantity(found), standing(posting.version)
+        if other := _beside(planned, units(found.unit_price), len(lines)):
+            return Moved(f"{name} shows {plain(shown)}, and {other}{self._writer(posting)}")
         if shown == posting.quantity:
             return Found(posting.line_id, shown)
         if found.isinactive:
@@ -133,6 +137,8 @@ class Poster:
         if found.id != number or str(found.client_id) != posting.customer_id:
             raise VendorError("wrong_tenant", f"Halo answered with licence #{found.id} of another client")
         shown = counted(found)
+        if other := _beside(Standing(standing(posting.version).price), units(found.price), 0):
+            return Moved(f"{name} shows {plain(shown)}, and {other}")
         if shown == posting.quantity:
             return Found(posting.line_id, shown)
         if problem := fixed(found, today):
@@ -147,7 +153,11 @@ class Poster:
         if len(bearing) > 1:
             numbers = ", ".join(f"#{one.id}" for one in bearing)
             return Moved(f"{len(bearing)} Halo lines bear the mark {posting.marker} ({numbers}); end the surplus ones")
-        return Found(str(bearing[0].id), quantity(bearing[0])) if bearing else Absent()
+        if not bearing:
+            return Absent()
+        if wrong := self._not_as_sent(posting, bearing[0], (posting.quantity, posting.unit_price)):
+            return Moved(f"the new Halo line #{bearing[0].id} {wrong}")
+        return Found(str(bearing[0].id), quantity(bearing[0]))
 
     def _find_draft(self, posting: Posting) -> Sight:
         client = int(posting.customer_id)
@@ -158,8 +168,31 @@ class Poster:
             return Moved(f"{len(bearing)} Halo invoices bear the mark {posting.marker} ({numbers}); void all but one")
         if not bearing:
             return Absent()
-        charge = charge_of(bearing[0], posting.marker)
-        return Found(f"invoice {bearing[0].id}", charge.units if charge else None)
+        made = charge_of(bearing[0], posting.marker)
+        if posting.key in self._sent:
+            detailed = self._reader.invoice(bearing[0].id, client)
+            if detailed.posted or not detailed.reviewrequired:
+                return Moved(f"the Halo invoice #{detailed.id} is no draft: it does not wait for a review")
+            on_it = [line for line in detailed.lines or () if not line.isgroupdesc]
+            wrong = f"has {len(on_it)} lines where one was meant"
+            if len(on_it) == 1:
+                wrong = self._not_as_sent(posting, on_it[0], charge(posting))
+            if wrong:
+                return Moved(f"the Halo invoice #{detailed.id} {wrong}")
+        return Found(f"invoice {bearing[0].id}", made.units if made else None)
+
+    def _not_as_sent(self, posting: Posting, line: Line, meant: tuple[Decimal, Decimal | None]) -> str:
+        """How a record that this connection just made differs from what it sent, "" where it does not. Of one that was
+        made earlier only the mark is asked: somebody may have changed it since, and that is another matter."""
+        wanted, price = meant
+        if posting.key not in self._sent:
+            return ""
+        if quantity(line) != wanted:
+            return f"shows {plain(quantity(line))} where {plain(wanted)} was meant"
+        shown = units(line.unit_price)
+        if price is not None and shown != price:
+            return f"costs {plain(shown) if shown is not None else 'nothing'} each where {plain(price)} was meant"
+        return ""
 
     def _lines(self, posting: Posting) -> list[Line] | None:
         """All lines of a recurring invoice, fresh; None where it is gone. Raises VendorError."""
@@ -222,6 +255,16 @@ class Poster:
         lines = [line for line in invoice.lines or () if str(line.item_id) == posting.product_id]
         done = done and len(lines) == 1 and _shows(lines[0], sent[0]) and units(lines[0].unit_price) == sent[1]
         return Receipt(f"invoice {invoice.id}", echo) if done else None
+
+
+def _beside(planned: Standing, price: Decimal | None, lines: int) -> str:
+    """What else is not as it was when the quantity was planned, "" where nothing: a quantity is written alone, so that
+    a price that moved or a line that vanished is nobody's wish."""
+    if planned.price is not None and price is not None and price != planned.price:
+        return f"the price of one is {plain(price)} where it was {plain(planned.price)}"
+    if planned.lines is not None and lines < planned.lines:
+        return f"its recurring invoice has {lines} lines where it had {planned.lines}"
+    return ""
 
 
 def _shows(line: Line | None, wanted: Decimal) -> bool:

@@ -70,7 +70,27 @@ class Reader:
         found = whole(self.api, "Client", payloads.Client)
         if not found.rows:
             raise lacking("client", "Customers")
-        return tuple(RemoteCustomer(str(row.id), row.name) for row in found.rows if not row.inactive)
+        tenants = self._tenants()
+        return tuple(
+            RemoteCustomer(str(row.id), row.name, links=_links(row, tenants.get(row.id, ())))
+            for row in found.rows
+            if not row.inactive
+        )
+
+    def _tenants(self) -> Mapping[int, tuple[str, ...]]:
+        """Client -> ids and domains of its Microsoft tenants. They only feed proposals: a failure leaves them out."""
+        try:
+            found = whole(self.api, "AreaAzureTenant", payloads.AzureTenant)
+        except VendorError as error:
+            if error.code in FATAL:
+                raise
+            return {}
+        told: dict[int, tuple[str, ...]] = {}
+        for row in found.rows:
+            if row.client_id is not None:
+                named = (row.azure_tenant_id, row.azure_tenant_domain)
+                told[row.client_id] = (*told.get(row.client_id, ()), *(name for name in named if name))
+        return told
 
     def products(self) -> tuple[Product, ...]:
         """All active items."""
@@ -208,6 +228,13 @@ class Reader:
         if not found.rows:
             raise lacking("item", "Products")
         return {str(row.id): row for row in found.rows}
+
+
+def _links(row: payloads.Client, tenants: Sequence[str]) -> tuple[str, ...]:
+    """What Halo keeps of a client elsewhere; zero and blank stand for none."""
+    number = str(row.connectwiseid) if row.connectwiseid and row.connectwiseid > 0 else ""
+    told = (*tenants, row.xeroid or "", row.stripe_customer_id or "", number)
+    return tuple(dict.fromkeys(text.strip() for text in told if text.strip()))
 
 
 def client_id(customer: RemoteCustomer) -> int:

@@ -47,13 +47,15 @@ def build(world: World, **options: Any) -> HaloDouble:
 
 
 class HaloDouble(Desk):
-    """State and routes. Tests reach in through `tables`, `rival`, `nightly`, `prorate`, `invoice` and `warning`."""
+    """State and routes. Tests reach in through `tables`, `rival`, `nightly`, `prorate`, `invoice`, `warning` and
+    `reprices`."""
 
     def __init__(
         self, world: World, *, list_rules: bool = True, list_billing_flags: bool = True, **options: Any
     ) -> None:
         super().__init__(world, **options)
         self.list_rules, self.list_billing_flags = list_rules, list_billing_flags
+        self.reprices: Decimal | None = None  # what Halo's item then writes as price onto a line that is written
         self.settings = {
             "client_id": self.client_id or "sandbox-client",
             "client_secret": self.client_secret or "sandbox-secret",
@@ -96,6 +98,12 @@ class HaloDouble(Desk):
         """Holds these records of a real Halo instead of its own (see `syncd.sandbox.fill`)."""
         self.settings |= fill(self, customers, products, billings)
 
+    def push(self, field: str) -> None:
+        """What the accounting sync does: every invoice is posted, and bears its id there (`xeroid`, `qboid`)."""
+        with self.lock:
+            for number, row in self.tables["Invoice"].items():
+                row.update({"posted": True, "thirdpartyinvoicenumber": f"B-{number}", field: f"3f0e-{number}"})
+
     def times(self, posting: Posting) -> int:
         """How often the change that this posting asks for was made."""
         return times(self, posting)
@@ -104,6 +112,7 @@ class HaloDouble(Desk):
 
     def _routes(self) -> None:
         self._plain("Client", ("inactive",))
+        self._plain("AreaAzureTenant", ())
         self._plain("Item", ())
         self._plain("SoftwareLicence", ("is_active",))
         self._plain("Asset", ("inactive",))
@@ -167,6 +176,8 @@ class HaloDouble(Desk):
             for row in self.tables[resource].values():
                 if args.get("client_id") not in (None, str(row["client_id"])):
                     continue
+                if args.get("postedonly") == "true" and not row["posted"]:
+                    continue
                 shown = {**row, "contains_calculated_quantity": any(map(_calculated, row["lines"]))}
                 if args.get("includelines") != "true":
                     shown.pop("lines")
@@ -211,6 +222,8 @@ class HaloDouble(Desk):
                 if changed:
                     self.effect("change_line", line["id"], **changed)
                 shown = dict(line)
+                if self.reprices is not None:
+                    self.edit_line(header, line, {"unit_price": self.reprices}, "Halo")
             saved.append(shown)
         return self.answered(saved)
 
@@ -235,7 +248,9 @@ class HaloDouble(Desk):
                 header["lines"] = [*header["lines"], line]
                 self.audit(header["id"], line["id"], "line", "", "added", API_AGENT)
                 self.effect("add_line", line["id"], header=header["id"], mark=line["comment_2"])
-            saved.append(line)
+            saved.append(dict(line))
+            if self.reprices is not None:
+                line["unit_price"] = self.reprices
         return self.answered(saved)
 
     def _save_recurring(self, request: Request) -> Any:

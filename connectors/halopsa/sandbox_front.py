@@ -22,6 +22,7 @@ Row = dict[str, Any]
 # Which scope a resource belongs to; actions and teams follow tickets, users follow customers.
 SCOPE_OF = {
     "Client": "customers",
+    "AreaAzureTenant": "customers",
     "Users": "customers",
     "Item": "items",
     "RecurringInvoice": "invoices",

@@ -14,6 +14,7 @@ NO_DATE = "1901-01-01T00:00:00"
 TEAMS = ((1, "Billing", False), (2, "Service Desk", False), (3, "Old Team", True))
 KEYS = {
     "Client": "clients",
+    "AreaAzureTenant": "areaazuretenants",
     "Item": "items",
     "RecurringInvoice": "invoices",
     "Invoice": "invoices",
@@ -82,6 +83,11 @@ def _company(world: World, company: Company, made: dict[str, dict[int, Row]], it
     made["Client"][client] = {
         "id": client, "name": company.name, "inactive": False, "toplevel_id": 1, "toplevel_name": world.msp,
         "main_site_id": client * 10, "stopped": 0, "dontinvoice": False,
+    }  # fmt: skip
+    made["AreaAzureTenant"][700 + company.number] = {
+        "id": 700 + company.number, "client_id": client, "client_name": company.name,
+        "azure_tenant_id": company.tenant_id, "azure_tenant_name": company.name,
+        "azure_tenant_domain": company.domain, "details_id": 1, "licence_import_type": 0, "relationship_type": 0,
     }  # fmt: skip
     licences = _licences(company, client, made)
     header = -(90 + company.number)

@@ -13,7 +13,7 @@ from connectors.halopsa.agreements import terms
 from connectors.halopsa.dates import day, instant
 from connectors.halopsa.payloads import Recurring, units
 from syncd.errors import VendorError
-from syncd.model import Posting, Receipt, RemoteCustomer, State
+from syncd.model import Posting, Receipt, State
 from syncd.periods import Period
 
 if TYPE_CHECKING:
@@ -25,16 +25,37 @@ else:
 def test_customers_are_the_active_clients(bench: Bench) -> None:
     bench.double.tables["Client"][103]["inactive"] = True
 
-    assert bench.connect().customers() == (
-        RemoteCustomer("101", "Alder Dental Group"),
-        RemoteCustomer("102", "Birchwood Legal LLP"),
-    )
+    assert [(one.id, one.name, one.active) for one in bench.connect().customers()] == [
+        ("101", "Alder Dental Group", True),
+        ("102", "Birchwood Legal LLP", True),
+    ]
 
 
 def test_a_renamed_client_keeps_its_id(bench: Bench) -> None:
     bench.double.tables["Client"][101]["name"] = "Alder Dental Partners"
 
-    assert RemoteCustomer("101", "Alder Dental Partners") in bench.connect().customers()
+    assert ("101", "Alder Dental Partners") in [(one.id, one.name) for one in bench.connect().customers()]
+
+
+def test_a_client_that_was_merged_into_another_is_no_longer_listed_and_its_lines_are_the_others(bench: Bench) -> None:
+    tables = bench.double.tables
+    del tables["Client"][102]
+    for document in (
+        *tables["RecurringInvoice"].values(),
+        *tables["Invoice"].values(),
+        *tables["AreaAzureTenant"].values(),
+    ):
+        if document["client_id"] == 102:
+            document["client_id"] = 101
+    connection = bench.connect()
+    first, second, _ = bench.world.companies
+
+    found = {one.id: one for one in connection.customers()}
+    assert sorted(found) == ["101", "103"]
+    assert {first.tenant_id, second.tenant_id} <= set(found["101"].links)
+    kept, gone = connection.lines([bench.customer(1), bench.customer(2)], bench.moment)
+    assert {one.id for one in kept.agreements} == {"-91", "-92"}
+    assert (gone.agreements, gone.lines) == ((), ())  # whoever maps 102 finds it gone from the list
 
 
 def test_items_go_by_their_code(bench: Bench) -> None:
