@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from syncd.core.rules import Mappings
 
 # Promised by INTERFACE and not delivered yet: said plainly.
-NOT_YET = ("leakage", "margin", "shelfware", "forecast", "renewals", "close")
+NOT_YET = ("leakage", "margin", "shelfware", "forecast", "renewals")
 
 
 @report_app.callback()
