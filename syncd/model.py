@@ -64,7 +64,8 @@ class Product:
     """A product that a billing system can put on a line.
 
     `obstacle` says in words why it cannot be billed (inactive, a bundle); empty where it can.
-    `unit_price` and `unit_cost` are the catalogue's, where it tells them. `rival` names another integration that also
+    `unit_price` and `unit_cost` are the catalogue's, where it tells them, in `currency`; "" is the customer's own,
+    whoever it is. `rival` names another integration that also
     writes this product's quantities; empty where none is known.
     """
 
@@ -75,6 +76,7 @@ class Product:
     unit_price: Decimal | None = None
     unit_cost: Decimal | None = None
     rival: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,23 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Units bought under a commitment that ends after `last` (the last day, inclusive)."""
+    """Units bought under a commitment that ends after `last` (the last day, inclusive).
+
+    `unit_cost`, in `currency`, is what one of them costs every `months` months; None where it is not known. `renews`:
+    whether it renews by itself, None where that is not told. `free_until`: these units may still be given back at no
+    cost before that instant, so they are not committed yet. `lower_until`: the last day of the window that a renewal
+    opens, in which the new term may be lowered. One whose last day is over while it does not renew and is billed all
+    the same is paid grace.
+    """
 
     quantity: Decimal
     last: date
+    unit_cost: Decimal | None = None
+    currency: str = ""
+    months: int = 1
+    renews: bool | None = None
+    free_until: datetime | None = None
+    lower_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +233,17 @@ class Billing:
     proof: str = ""
     code: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A kind of books to which a system pushes its own invoices, so that the same charge posted there is billed twice.
+    `how` is the evidence, in words that name the record ("invoice 1042 bears a Xero id"). `customers`: the ids, in this
+    system, of those whom it concerns; empty for all."""
+
+    kind: str
+    how: str
+    customers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ def rule_text(rule: Mapping[str, Any]) -> str:
         parts.append(f"rounded {rule['rounding']} to a multiple of {rule['to']}")
     if rule["prorate"]:
         parts.append("prorated daily")
+    if rule["true_up"] == "usage":
+        parts.append(f"aggregate {rule['aggregate']}")
+    if rule.get("price"):  # rules that were kept by an older version have no such key
+        parts.append("at a price of its own")
     return "; ".join(parts)
 
 
@@ -49,7 +53,8 @@ def explanation(
         Text(f"{printable(line['customer'])} · {printable(line['rule'])} · {line['connection']}", style="bold"),
         Text(""),
     ]
-    for heading, parts in (("Counted", how.get("counts", [])), ("Bought", how.get("bought", []))):
+    counted = "Counted today" if "usage" in how else "Counted"
+    for heading, parts in ((counted, how.get("counts", [])), ("Bought", how.get("bought", []))):
         for part in parts:
             factor = f" × {part['factor']}" if part["factor"] != "1" else ""
             note = f" ({part['note']})" if part.get("note") else ""
@@ -63,7 +68,10 @@ def explanation(
                 out.append(Text(f"    {subject[1]}" + (f" · {subject[2]}" if subject[2] else ""), style="dim"))
     if rule is not None:
         out.append(Text(f"Rule as it stood: {printable(rule_text(rule))}"))
+    if "usage" in how:
+        out.append(Text(_days(how["usage"])))
     out += [Text(f"  {step['text']}: {step['result']}") for step in how.get("steps", [])]
+    out += _priced(how.get("price"))
     out.append(Text(f"Target {line['target']}, billed {line['billed']}: differs by {line['difference']}"))
     if line["findings"]:
         out.append(Text("Findings: " + ", ".join(line["findings"])))
@@ -73,6 +81,23 @@ def explanation(
     if entry is not None:
         out += _sent(entry, events)
     return Group(*out)
+
+
+def _days(usage: Mapping[str, Any]) -> str:
+    """The days of a closed period, each with its highest and its closing reading where they differ."""
+    read = ((day[8:], high if high == close else f"{high}→{close}") for day, high, close in usage["days"])
+    days = ", ".join(f"{day}: {what}" for day, what in read)
+    return f"Read in {usage['period']}, by day, highest→closing: {days}"
+
+
+def _priced(price: Mapping[str, Any] | None) -> list[RenderableType]:
+    """Each step of the price, and what they sum to."""
+    if not price:
+        return []
+    if "problem" in price:
+        return [Text(f"  no price: {printable(price['problem'])}")]
+    steps = [Text(f"  {step['text']}: {step['amount']}") for step in price["steps"]]
+    return [*steps, Text(f"  in all: {price['amount']} {price['currency']}")]
 
 
 def _sent(entry: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[RenderableType]:

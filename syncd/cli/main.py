@@ -34,7 +34,7 @@ report_app = typer.Typer(
 )
 
 # Promised by INTERFACE and not delivered yet: said plainly, never as "no such command".
-NOT_YET = frozenset({"price", "whatif", "evidence", "worker"})
+NOT_YET = frozenset({"whatif", "evidence", "worker"})
 
 # Wrong arguments. Typer exports no base class of these, and the click below it is its own since 0.2x.
 USAGE: type[BaseException] = typer.BadParameter.__mro__[1]
@@ -124,8 +124,10 @@ def run(arguments: Sequence[str]) -> int:
 def _register() -> None:
     """Loads the command modules once; they are light and import the rest when they run."""
     from syncd.cli import (  # noqa: F401 - they add their commands to `app`
+        closing,
         deciding,
         planning,
+        pricing,
         record,
         rehearsing,
         reporting,

@@ -16,6 +16,7 @@ from syncd.core.entries import Entry
 from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.shown import money_text, quantity_text
+from syncd.core.worth import DRIFT, UNKNOWN
 from syncd.model import State
 from syncd.money import ZERO, plain_money
 
@@ -25,6 +26,7 @@ FINDING_STYLE: Mapping[str, str] = {
     "overbilling": "bold magenta",
     "unlicensed": "red",
     "shelfware": "cyan",
+    "paid grace": "bold red",
     "books gap": "bold blue",
 }
 ACTION_STYLE: Mapping[Action, str] = {
@@ -38,6 +40,9 @@ ACTION_STYLE: Mapping[Action, str] = {
     Action.NONE: "dim",
 }
 _STATE_STYLE = {"posted": "green", "held": "yellow", "failed": "red", "unknown": "bold red", "planned": "cyan"}
+
+# So many customers whose books differ stand in a plan; `report close` lists them all.
+BOOKS = 5
 
 
 def printable(text: str) -> str:
@@ -113,6 +118,9 @@ def _findings(line: PlanLine) -> RenderableType:
     for number, finding in enumerate(line.findings):
         text.append(", " if number else "")
         text.append(finding, style=FINDING_STYLE.get(finding, "bold"))
+        worth = line.worth.get(finding, UNKNOWN)
+        if worth.amount is not None and finding not in DRIFT:  # of those the column beside it tells the money
+            text.append(f" {money_text(worth.amount, worth.currency)} {worth.currency}")
     return text
 
 
@@ -147,6 +155,11 @@ def print_plan(out: Console, plan: Plan, *, every_line: bool = False) -> None:
             f"[yellow]unmapped[/] {clean(customer.connection)}: customer {clean(customer.name)} "
             f"[dim]({clean(customer.id)})[/] is in no mapping"
         )
+    differing = [one for one in plan.tie_outs if one.agrees is False]
+    for tie in differing[:BOOKS]:
+        out.print(f"[bold blue]books[/]    {clean(tie.connection)} / {clean(tie.customer)}: {clean(tie.reason)}")
+    if len(differing) > BOOKS:
+        out.print(f"[bold blue]books[/]    and {len(differing) - BOOKS} more customers: syncd report close")
     out.print(closing_line(plan))
 
 
@@ -161,13 +174,16 @@ def closing_line(plan: Plan) -> str:
     """One sentence: how many lines, what leaks, what is billed too much."""
     fine = sum(1 for line in plan.lines if line.action is Action.NONE)
     parts = [f"{len(plan.lines)} lines, {fine} as they should be"]
-    for finding, word in (("leakage", "leaking"), ("overbilling", "billed too much")):
+    for finding, word in (
+        ("leakage", "leaking"), ("overbilling", "billed too much"), ("shelfware", "with shelfware"),
+        ("unlicensed", "unlicensed"), ("paid grace", "in paid grace"),
+    ):  # fmt: skip
         hit = [line for line in plan.lines if finding in line.findings]
         if hit:
             sums: dict[str, Decimal] = defaultdict(Decimal)
-            for line in hit:
-                if line.amount is not None:
-                    sums[line.currency] += abs(line.amount)
+            for worth in (line.worth.get(finding, UNKNOWN) for line in hit):
+                if worth.amount is not None:
+                    sums[worth.currency] += worth.amount
             money = " + ".join(f"{plain_money(amount, code)} {code}" for code, amount in sorted(sums.items()))
             parts.append(f"{len(hit)} {word}" + (f" ({money} a period)" if money else ""))
     for action, word in (

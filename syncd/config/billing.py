@@ -13,12 +13,13 @@ from syncd.config.references import find_link
 from syncd.config.types import Link, Links
 from syncd.config.values import key_text, quoted
 from syncd.connect.contract import Abilities
+from syncd.core.ownership import BETWEEN, WORDS
 from syncd.core.rules import BillRef
 from syncd.errors import Fault
 from syncd.model import Operation
 
-# Keys of `bill` that say in which form, not which line (INTERFACE 3.2).
-FORMS = frozenset({"document", "via"})
+# Keys of `bill` that say in which form, not which line (INTERFACE 3.2); the last one, who else does not invoice it.
+FORMS = frozenset({"document", "meter", "via", WORDS})
 
 
 def bill_ref(table: RuleTable, place: str, links: Links, faults: list[Fault]) -> BillRef | None:
@@ -41,13 +42,30 @@ def bill_ref(table: RuleTable, place: str, links: Links, faults: list[Fault]) ->
     _judge_operations(table, place, link, link.abilities, faults)
     if len(faults) > faults_before and not link.abilities.bill_keys:
         return None  # a connection that posts nothing knows no selectors either
-    _judge_selectors(table.bill, at, link, link.abilities, faults)
-    words = {name: value for name, value in table.bill.items() if name != "to"}
+    named = {name: value for name, value in table.bill.items() if name != WORDS}
+    _judge_selectors(named, at, link, link.abilities, faults)
+    words = {name: value for name, value in named.items() if name != "to"}
+    if WORDS in table.bill:
+        words[WORDS] = _disowned(table.bill[WORDS], f"{at}.{WORDS}", link, links, faults)
     return BillRef(
         to,
         {name: value for name, value in words.items() if name not in FORMS},
         {name: value for name, value in words.items() if name in FORMS},
     )
+
+
+def _disowned(raw: Any, at: str, link: Link, links: Links, faults: list[Fault]) -> str:
+    """The connections that do not invoice in these books what the rule bills, as one text."""
+    names = raw if isinstance(raw, list) else [raw]
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        faults.append(Fault(at, "must be the name of a connection, or a list of names."))
+        return ""
+    for name in names:
+        other = find_link(name, at, links, faults)
+        if other is not None and other.abilities is not None and link.kind not in other.abilities.feeds:
+            what = f"connection {quoted(name)} ({other.kind}) sends no invoices to {link.kind} by itself."
+            faults.append(Fault(at, what, "Take it out."))
+    return BETWEEN.join(sorted(set(names)))
 
 
 def _judge_operations(table: RuleTable, place: str, link: Link, abilities: Abilities, faults: list[Fault]) -> None:
@@ -58,7 +76,8 @@ def _judge_operations(table: RuleTable, place: str, link: Link, abilities: Abili
             mend = "Leave bill out, or compare with invoiced." if "invoiced" in abilities.reads else "Leave bill out."
             faults.append(Fault(at, f"{called} does not read what is billed.", mend))
     elif not abilities.operations:
-        faults.append(Fault(at, f"{called} posts nothing; it is only read."))
+        mend = f"Set {abilities.switch} = true in [connections.{key_text(link.name)}]." if abilities.switch else ""
+        faults.append(Fault(at, f"{called} posts nothing; it is only read.", mend))
         return
     elif table.true_up == "quantity" and not (
         abilities.keeps_quantity and Operation.SET_QUANTITY in abilities.operations

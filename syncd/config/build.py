@@ -177,6 +177,7 @@ def _connections(
         settings, found = shape(connector.settings, table, place)
         faults += found
         if settings is not None:
+            links[name] = Link(name, kind, connector.abilities.under(settings))
             connections[name] = ConnectionConfig(name, kind, settings)
     return connections, links
 

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,9 +31,9 @@ from syncd.config.mapping_schema import (
     PopulationTable,
     RuleTable,
 )
-from syncd.config.price_schema import PRICE_MODELS
+from syncd.config.price_schema import LATER_MODELS, PRICE_MODELS
 from syncd.config.schema import TABLES, AlertTable, ConfigFile
-from syncd.config.values import NotYet, example_text, toml_text
+from syncd.config.values import NOT_AVAILABLE, example_text, toml_text
 from syncd.connect.contract import Abilities, Connector
 from syncd.connect.registry import Kinds
 from syncd.connect.settings import HttpSettings, Secret
@@ -126,8 +127,13 @@ def _shared_keys(settings: type[BaseModel]) -> frozenset[str]:
     )
 
 
+# The most optional keys that a kind needs together, where it can sign in in several ways.
+_TOGETHER = 3
+
+
 def live_settings(connector: Connector, name: str) -> dict[str, str]:
-    """Key -> value as TOML: what the kind requires, and the optional key, a secret first, that it cannot do without."""
+    """Key -> value as TOML: what the kind requires, and the fewest optional keys, a secret first, that it cannot do
+    without."""
     live: dict[str, str] = {"kind": toml_text(connector.kind)}
     references: dict[str, str] = {}
     for key, field in connector.settings.model_fields.items():
@@ -136,8 +142,9 @@ def live_settings(connector: Connector, name: str) -> dict[str, str]:
         if field.is_required() and key != "kind":
             live[key] = references.get(key) or _shown(key, field)
     examples = {key: _shown(key, field) for key, field in connector.settings.model_fields.items() if field.examples}
-    for key in ("", *(key for key in {**references, **examples} if key not in live)):
-        attempt = {**live, **({key: references.get(key) or examples[key]} if key else {})}
+    optional = {key: references.get(key) or examples[key] for key in {**references, **examples} if key not in live}
+    for keys in (some for count in range(_TOGETHER + 1) for some in combinations(optional, count)):
+        attempt = {**live, **{key: optional[key] for key in keys}}
         if _valid(connector.settings, attempt):
             return attempt
     return live
@@ -175,8 +182,7 @@ def _shown(key: str, field: FieldInfo) -> str:
 
 
 def _about(field: FieldInfo) -> str:
-    later = " Not available yet in this version." if any(isinstance(one, NotYet) for one in field.metadata) else ""
-    return f"{field.description}{later}"
+    return field.description or ""
 
 
 def _holds(annotation: Any, wanted: type) -> bool:
@@ -248,7 +254,8 @@ def _rule(source: str, billing: str, shown: Mapping[str, Abilities]) -> Iterator
             selectors = (*shown[billing].bill_keys, *shown[billing].bill_options)
             yield from _words(f"  {billing} names it by {', '.join(selectors)}.")
         if name == "price":
-            yield from _words(f"  Models: {', '.join(PRICE_MODELS)}.")
+            later = f"{' and '.join(LATER_MODELS)} {NOT_AVAILABLE.replace('is', 'are', 1)}"
+            yield from _words(f"  Models: {', '.join(one for one in PRICE_MODELS if one not in LATER_MODELS)}; {later}")
         yield f"{name} = {live[name]}" if name in live else f"#{name} = {checks.get(name) or _shown(name, field)}"
     yield from _words(_about(RuleTable.model_fields["example"]))
     yield from _example(27, 27)

@@ -38,7 +38,10 @@ def load_config(
 
 def load_mappings(config: Config, kinds: Mapping[str, Connector]) -> Mappings:
     """All mapping files of the config's folder, in the order of their names. Raises UserFault with all faults."""
-    links = {name: Link(name, one.kind, kinds[one.kind].abilities) for name, one in config.connections.items()}
+    links = {
+        name: Link(name, one.kind, kinds[one.kind].abilities.under(one.settings))
+        for name, one in config.connections.items()
+    }
     mappings, faults = read_mappings(config.mappings_folder, config.folder, links)
     if mappings is None:
         raise UserFault(faults)

@@ -16,7 +16,6 @@ from pydantic import AfterValidator, Field, model_validator
 from syncd.config.faults import did_you_mean
 from syncd.config.schema import ModeName
 from syncd.config.values import (
-    NOT_YET,
     ONE_OR_MORE,
     Day,
     Number,
@@ -163,7 +162,7 @@ class RuleTable(Table):
     true_up: Literal["quantity", "line", "usage", "alert"] = Field(
         "quantity",
         description="quantity keeps the recurring line equal to the target; line posts the difference as a line of "
-        "its own; alert never posts. (usage is not available yet.)",
+        "its own; usage bills a period when it is over; alert never posts.",
         examples=["quantity"],
     )
     increase: Literal["now", "next-period", "hold", "ignore"] = Field(
@@ -196,17 +195,17 @@ class RuleTable(Table):
         description="Checked by `syncd check`: the rule says what its author meant.",
         examples=[[{"count": 27, "target": 27}]],
     )
-    price: Annotated[dict[str, Any] | None, NOT_YET] = Field(
+    price: dict[str, Any] | None = Field(
         None, description="Where the rule owns the price.", examples=[{"model": "unit", "unit": 12}]
     )
-    notify: Annotated[Percents | None, NOT_YET] = Field(
+    notify: Percents | None = Field(
         None, description="Of each tier's bound: tell before it is reached.", examples=[["80%", "100%"]]
     )
-    aggregate: Annotated[Literal["peak", "average", "last", "sum", "p95"] | None, NOT_YET] = Field(
-        None, description="What of a period's counts true_up = usage bills.", examples=["peak"]
+    aggregate: Literal["peak", "average", "last", "sum", "p95"] | None = Field(
+        None, description="What of a period's days true_up = usage bills.", examples=["peak"]
     )
-    grace: Annotated[Duration | None, NOT_YET] = Field(
-        None, description="How long after a period true_up = usage waits.", examples=["2d"]
+    grace: Duration | None = Field(
+        None, description="How long after a period true_up = usage waits; 2d where left out.", examples=["2d"]
     )
 
 

@@ -1,19 +1,24 @@
-"""The price models of INTERFACE 3.3: every key with its type, its description and an example.
+"""The price models of INTERFACE 3.3: every key with its type, its description and an example, and the way to the core.
 
-Owns their shape. Nothing in this version prices a count, so a rule with a price is told "not available yet"; it is
-validated all the same, so that the day it is available no rule turns out to be wrong.
+Owns their shape. `plan` and `outcome` are validated and told "not available yet", so that the day they are available no
+rule turns out to be wrong. A unit price may be left out where a markup on the vendor's cost stands in for it; a price
+never has both for one unit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from itertools import pairwise
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from syncd.config.mapping_schema import Positive
+from syncd.config.schema import Currency
 from syncd.config.values import Number, Percent, Quantity, Table, Text
-from syncd.money import ZERO
+from syncd.core.pricing import Commit, Graduated, Model, Package, Price, Tier, Unit, Volume
+from syncd.money import ZERO, plain
 
 
 class PriceTable(Table):
@@ -22,7 +27,38 @@ class PriceTable(Table):
     model: str = Field(description="The price model.", examples=["graduated"])
     minimum_amount: Quantity | None = Field(None, description="Never charge less.", examples=[50])
     maximum_amount: Quantity | None = Field(None, description="Never charge more.", examples=[5000])
-    markup: Percent | None = Field(None, description="On the vendor's cost.", examples=["15%"])
+    markup: Percent | None = Field(
+        None, description="On the vendor's cost, where a unit price is left out.", examples=["15%"]
+    )
+    currency: Currency | None = Field(
+        None, description="What the numbers are in; the house's currency where left out.", examples=["USD"]
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        low, high = self.minimum_amount, self.maximum_amount
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"has a minimum_amount of {plain(low)}, above its maximum_amount of {plain(high)}")
+        return self
+
+    def _one_of(self, units: Iterable[Decimal | None], example: str) -> None:
+        """Raises ValueError unless each unit has a price or a markup, and none has both."""
+        given = [unit is not None for unit in units]
+        if self.markup is None and not all(given):
+            raise ValueError(f"needs {example}, or a markup on the vendor's cost")
+        if self.markup is not None and all(given):
+            raise ValueError("has a markup and unit prices: the markup is used where a unit price is left out")
+
+    def model_of(self) -> Model | None:
+        """The core's model; None for those that this version does not price with."""
+        return None
+
+    def price(self) -> Price | None:
+        """The core's price; None for models that this version does not have."""
+        model = self.model_of()
+        if model is None:
+            return None
+        return Price(model, self.minimum_amount, self.maximum_amount, self.markup, self.currency or "")
 
 
 class UnitPrice(PriceTable):
@@ -32,9 +68,12 @@ class UnitPrice(PriceTable):
 
     @model_validator(mode="after")
     def _priced(self) -> UnitPrice:
-        if self.unit is None and self.markup is None:
-            raise ValueError("needs unit = 12.00, or a markup on the vendor's cost")
+        self._one_of([self.unit], "unit = 12.00")
         return self
+
+    def model_of(self) -> Model:
+        """Each unit at one price."""
+        return Unit(self.unit)
 
 
 class TierTable(Table):
@@ -43,7 +82,9 @@ class TierTable(Table):
     up_to: Positive | None = Field(
         None, description="The last unit of this tier; none for the last one.", examples=[10]
     )
-    unit: Quantity = Field(description="Price of one.", examples=[12])
+    unit: Quantity | None = Field(
+        None, description="Price of one; the vendor's cost with the price's markup where left out.", examples=[12]
+    )
     flat: Quantity = Field(ZERO, description="Charged once the tier is entered.", examples=[0])
 
 
@@ -67,7 +108,13 @@ class TieredPrice(PriceTable):
     @model_validator(mode="after")
     def _rising(self) -> TieredPrice:
         rising([tier.up_to for tier in self.tiers])
+        self._one_of([tier.unit for tier in self.tiers], "a unit in every tier, like { up_to = 10, unit = 12.00 }")
         return self
+
+    def model_of(self) -> Model:
+        """All units at one tier's price, or each at its own."""
+        tiers = tuple(Tier(tier.up_to, tier.unit, tier.flat) for tier in self.tiers)
+        return Volume(tiers) if self.model == "volume" else Graduated(tiers)
 
 
 class PackagePrice(PriceTable):
@@ -76,13 +123,36 @@ class PackagePrice(PriceTable):
     size: Positive = Field(description="Units in a package.", examples=[10])
     unit: Quantity = Field(description="Price of each package begun.", examples=[99])
 
+    @model_validator(mode="after")
+    def _priced(self) -> PackagePrice:
+        if self.markup is not None:
+            raise ValueError("has a markup: a package has a price of its own, unit")
+        return self
+
+    def model_of(self) -> Model:
+        """So much for each package."""
+        return Package(self.size, self.unit)
+
 
 class CommitPrice(PriceTable):
     """`commit`"""
 
     commit: Quantity = Field(description="Units that are always charged.", examples=[50])
-    unit: Quantity = Field(description="Price of one of them.", examples=[10])
-    burst: Quantity = Field(description="Price of one above.", examples=[14])
+    unit: Quantity | None = Field(
+        None, description="Price of one of them; the vendor's cost with the markup where left out.", examples=[10]
+    )
+    burst: Quantity | None = Field(
+        None, description="Price of one above; the vendor's cost with the markup where left out.", examples=[14]
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> CommitPrice:
+        self._one_of([self.unit, self.burst], "unit = 10.00 and burst = 14.00")
+        return self
+
+    def model_of(self) -> Model:
+        """So many always, the rest at the burst price."""
+        return Commit(self.commit, self.unit, self.burst)
 
 
 class PlanStep(Table):
@@ -134,3 +204,5 @@ PRICE_MODELS: dict[str, type[PriceTable]] = {
     "plan": PlanPrice,
     "outcome": OutcomePrice,
 }
+# Their shape is judged; nothing prices by them in this version.
+LATER_MODELS = ("plan", "outcome")

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from syncd.config.billing import bill_ref
 from syncd.config.digest import canonical, digest
 from syncd.config.faults import did_you_mean, nearest, salvage, shape
 from syncd.config.mapping_schema import RuleTable
-from syncd.config.price_schema import PRICE_MODELS
+from syncd.config.price_schema import LATER_MODELS, PRICE_MODELS
 from syncd.config.references import Layer, count_ref, find_link, invoiced_ref, population_layer
 from syncd.config.types import Links
 from syncd.config.values import NOT_AVAILABLE, quoted
 from syncd.core.counting import target
+from syncd.core.pricing import Price
 from syncd.core.resolve import concerns
-from syncd.core.rules import CountRef, Customer, Direction, Example, Rounding, Rule, TrueUp
+from syncd.core.rules import Aggregate, CountRef, Customer, Direction, Example, Rounding, Rule, TrueUp
 from syncd.errors import Fault
 from syncd.money import plain
 
 # What a rule says beside its numbers: changing it leaves earlier decisions in force.
-_NOT_CONTENT = frozenset({"description", "examples", "place", "content"})
-_LATER_KEYS = ("price", "notify", "aggregate", "grace")
+_NOT_CONTENT = frozenset({"description", "examples", "place", "content", "notify", "grace"})
 _ARITHMETIC = frozenset({"included", "round", "to", "minimum", "maximum", "example"})
+_ARREARS = frozenset({"true_up", "aggregate", "grace", "prorate", "price", "notify"})
+_AGGREGATES = f"One of: {', '.join(Aggregate)}."
+_GRACE = timedelta(days=2)
 _UNKNOWN = "?"
 _STAND_IN: Mapping[str, Any] = {"name": _UNKNOWN, "count": {"from": _UNKNOWN}}
 
@@ -38,7 +42,7 @@ def rule_of(raw: Any, place: str, links: Links, populations: Mapping[str, Layer]
     faults += found
     if not isinstance(raw, dict):
         return None
-    faults += _not_yet(raw, place)
+    price = _price(raw, place, faults)
     lost: frozenset[str] = frozenset()
     if table is None:
         table, lost = salvage(RuleTable, raw, _STAND_IN)
@@ -63,6 +67,9 @@ def rule_of(raw: Any, place: str, links: Links, populations: Mapping[str, Layer]
         bill = bill_ref(table, place, links, faults)
     if not lost & _ARITHMETIC:
         faults += _contradictions(table, place)
+    if not lost & _ARREARS:
+        faults += _idle(table, place)
+        faults += _piled_up(table, count, place, links)
     rule = Rule(
         name=table.name,
         customers=table.customers,
@@ -81,6 +88,10 @@ def rule_of(raw: Any, place: str, links: Links, populations: Mapping[str, Layer]
         to=table.to,
         prorate=table.prorate == "daily",
         create=table.create,
+        price=price,
+        notify=table.notify or (),
+        aggregate=Aggregate(table.aggregate or "peak"),
+        grace=_GRACE if table.grace is None else table.grace,
         description=table.description,
         examples=tuple(Example(one.count, one.target) for one in table.example),
         place=place,
@@ -90,23 +101,67 @@ def rule_of(raw: Any, place: str, links: Links, populations: Mapping[str, Layer]
     return replace(rule, content=digest(canonical(rule, _NOT_CONTENT)))
 
 
-def _not_yet(raw: Mapping[str, Any], place: str) -> Iterator[Fault]:
-    """Keys whose feature this version does not have: validated, then refused, never passed over."""
-    if raw.get("true_up") == "usage":
-        yield Fault(f"{place} › true_up", f'"usage" {NOT_AVAILABLE}')
+def _price(raw: Mapping[str, Any], place: str, faults: list[Fault]) -> Price | None:
+    """`price`, judged by its own model's keys; None where there is none, or it is at fault."""
     price = raw.get("price")
-    if isinstance(price, dict):
-        model = price.get("model")
-        if isinstance(model, str) and model in PRICE_MODELS:
-            yield from shape(PRICE_MODELS[model], price, f"{place} › price", ".")[1]
-        elif isinstance(model, str):
-            what = f"there is no price model {quoted(model)}."
-            yield Fault(f"{place} › price.model", what, did_you_mean(model, PRICE_MODELS))
-        else:
-            yield Fault(f"{place} › price.model", "is missing.", f"One of: {', '.join(PRICE_MODELS)}.")
-    for key in _LATER_KEYS:
-        if key in raw:
-            yield Fault(f"{place} › {key}", NOT_AVAILABLE)
+    if not isinstance(price, dict):
+        return None
+    model = price.get("model")
+    if isinstance(model, str) and model in PRICE_MODELS:
+        table, found = shape(PRICE_MODELS[model], price, f"{place} › price", ".")
+        faults += found
+        if model in LATER_MODELS:
+            faults.append(Fault(f"{place} › price.model", f"{quoted(model)} {NOT_AVAILABLE}"))
+        return table.price() if table is not None else None
+    if isinstance(model, str):
+        what = f"there is no price model {quoted(model)}."
+        faults.append(Fault(f"{place} › price.model", what, did_you_mean(model, PRICE_MODELS)))
+    else:
+        faults.append(Fault(f"{place} › price.model", "is missing.", f"One of: {', '.join(PRICE_MODELS)}."))
+    return None
+
+
+def _idle(table: RuleTable, place: str) -> Iterator[Fault]:
+    """Keys that say something of what the rule does not do; each would be believed to work."""
+    if table.true_up == "usage":
+        if table.aggregate is None:
+            what = 'is missing: true_up = "usage" bills one number of a period.'
+            yield Fault(f"{place} › aggregate", what, _AGGREGATES)
+        if table.prorate != "none":
+            yield Fault(f"{place} › prorate", 'does nothing with true_up = "usage", which bills whole periods.')
+    else:
+        for key in ("aggregate", "grace"):
+            if getattr(table, key) is not None:
+                yield Fault(f"{place} › {key}", 'does nothing without true_up = "usage".')
+        if table.price is not None and table.prorate != "none":
+            what = "does not go with a price of the rule's own: a part of a period has no tiers."
+            yield Fault(f"{place} › prorate", what)
+    if table.notify is not None and table.price is None:
+        yield Fault(f"{place} › notify", "does nothing without a price, whose bounds it is about.")
+
+
+def _piled_up(table: RuleTable, count: Sequence[CountRef], place: str, links: Links) -> Iterator[Fault]:
+    """In arrears, a count of what happened in a period grows through it: adding up its days would charge it again and
+    again, and it cannot be added to a count of what is there."""
+    if table.true_up != "usage":
+        return
+    kinds = {}
+    for ref in count:
+        link = links.get(ref.connection)
+        measure = link.abilities.measures.get(ref.measure) if link and link.abilities else None
+        if measure is None:
+            return
+        kinds[ref.measure] = measure.of_period
+    grows = sorted(name for name, of_period in kinds.items() if of_period)
+    if not grows:
+        return
+    if len(grows) < len(kinds):
+        stands = min(name for name, of_period in kinds.items() if not of_period)
+        what = f"{quoted(grows[0])} counts what happened in a period, and {quoted(stands)} what is there."
+        yield Fault(f"{place} › count", what, 'With true_up = "usage", make two rules of them.')
+    elif table.aggregate not in (None, "last", "peak"):
+        what = f"{quoted(table.aggregate)} would charge {quoted(grows[0])} many times: it grows through its period."
+        yield Fault(f"{place} › aggregate", what, 'Use "last".')
 
 
 def _contradictions(table: RuleTable, place: str) -> Iterator[Fault]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -32,12 +31,6 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Marks a key that is parsed and validated while the version at hand does not act on it."""
-
-
-NOT_YET = NotYet()
 NOT_AVAILABLE = "is not available yet in this version."
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")

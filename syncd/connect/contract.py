@@ -17,7 +17,7 @@ Rules that hold for all of them:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -40,6 +40,7 @@ from syncd.model import (
     Sight,
     Wire,
 )
+from syncd.model import Feed as Feed  # a connector finds all that it needs for a connection here
 
 # Which of the four numbers (INTERFACE 1).
 Number = Literal["bought", "used", "billed", "invoiced"]
@@ -55,11 +56,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure that `count` or `bought` may name. `filters`: names of the filters that it obeys."""
+    """A measure that `count` or `bought` may name. `filters`: names of the filters that it obeys. `of_period`: it
+    counts what happened in `moment.period` (hours, tickets) instead of what is there, also for a period that is over.
+    """
 
     number: Literal["used", "bought"]
     help: str
     filters: frozenset[str] = frozenset()
+    of_period: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Delivery:
     with our marker in a searchable field; D a bare delta, never automatic. `marker` names the field that carries the
     mark (empty for S), `marker_length` its limit. `request_life`: how long a request may still land after the
     connection is lost; an unknown outcome is "absent" only after it. `throttled_is_harmless`: the vendor documents that
-    a throttled call did nothing.
+    a throttled call did nothing. `asks_a_person`: the vendor has no draft, so what is posted reaches the customer at
+    once: every one waits for a person, whatever the mode and the limits say, and waits again where it did not arrive.
     """
 
     vendor_class: Literal["S", "K", "U", "M", "D"]
@@ -79,6 +84,7 @@ class Delivery:
     key_life: timedelta = timedelta(0)
     request_life: timedelta = timedelta(minutes=5)
     throttled_is_harmless: bool = False
+    asks_a_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class Abilities:
     `description_length`: characters that fit onto a line.
     `documents`: the most postings that one document of this system can hold (see `Connection.together`).
     `feeds`: the kinds of books to which this system may push its invoices by itself (see `Connection.feeds`).
+    `catalogue`: False where a line's text is all that names a product, so that every `item` is one.
+    `switch`: the key of its settings that must be true before it posts anything; "" where there is none.
     """
 
     reads: frozenset[Number]
@@ -105,6 +113,13 @@ class Abilities:
     description_length: int = 250
     documents: int = 1
     feeds: frozenset[str] = frozenset()
+    catalogue: bool = True
+    switch: str = ""
+
+    def under(self, settings: ConnectionSettings) -> Abilities:
+        """What one connection of the kind can do: nothing is posted where its switch is off."""
+        off = bool(self.switch) and getattr(settings, self.switch) is not True
+        return replace(self, operations={}) if off else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +136,6 @@ class SignIn:
 
     identity: str
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A kind of books to which a system pushes its own invoices, so that the same charge posted there is billed twice.
-    `how` is the evidence, in words that name the record ("invoice 1042 bears a Xero id")."""
-
-    kind: str
-    how: str
 
 
 @dataclass(frozen=True, slots=True)

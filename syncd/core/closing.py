@@ -10,6 +10,7 @@ invoice brings what was dated into it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -23,6 +24,9 @@ _NOTHING = LineHistory()
 _OF_ITS_DAYS = frozenset({"prorate", "beside"})
 # How many periods a line may be late and still be recognised on the billing system's list.
 _REACH = 24
+# The same, of periods of which a restored ledger forgot lines; and how many changes of one it may have forgotten.
+_FORGOTTEN = 3
+_GENERATIONS = range(40)
 
 
 def is_closed(agreement: Agreement, starts: date | None, ends: date | None, today: date) -> bool:
@@ -72,6 +76,11 @@ def postpone(
         return None, ""
     if not is_closed(agreement, posting.starts, None if added else posting.ends, today):
         return None, ""
+    part = posting.operation is Operation.POST_LINE and posting.options.get("beside") and not intent.undo_of
+    if part and posting.ends is not None and posting.ends >= today:
+        # Made for days that are invoiced, as long as they run: waiting for a person, or for a process that died, does
+        # not make it late.
+        return None, ""
     days = first_open(agreement, period)
     closed = f"{intent.period} is closed: {agreement.name!r} is invoiced through {agreement.invoiced_through}"
     if posting.options.get("prorate") and posting.amount is None:
@@ -100,20 +109,31 @@ def true_period(period: Period, marker: str, starts: date, past: Past, identity:
         period = following(period)
     while starts < period.first:
         period = preceding(period)
-    for _ in range(_REACH):
-        if marker in _marks(past, f"{identity}{period}", str(period)):
-            return period
-        period = preceding(period)
-    return None
+    before = [period]
+    for _ in range(_REACH - 1):
+        before.append(preceding(before[-1]))
+    for one in before:
+        known = past.lines.get(f"{identity}{one}")
+        # One more generation than ended may have been named.
+        if known is not None and marker in _marks(past, identity, one, range(known.generation + 2)):
+            return one
+    # A restored ledger knows fewer generations of a period than were posted, or does not know the period at all.
+    return next((one for one in before[:_FORGOTTEN] if marker in _marks(past, identity, one, _GENERATIONS)), None)
 
 
-def _marks(past: Past, identity: str, period: str) -> set[str]:
-    """The marks that lines of an identity can bear: one more generation than ended may have been named."""
-    known = past.lines.get(identity)
-    if known is None:
-        return set()
-    return {
-        keys.marker(past.installation, keys.key(past.installation, operation, identity, period, number))
-        for number in range(known.generation + 2)
-        for operation in DATED
-    }
+def is_forgotten(marker: str, period: Period, past: Past, identity: str) -> bool:
+    """Whether a line of a period bears a mark that the ledger has yet to give: it was restored, and forgot the line.
+    `identity`: that of the rule's dated lines without the period."""
+    known = past.lines.get(f"{identity}{period}", _NOTHING)
+    if known.open is not None and known.open.intent.posting.marker == marker:
+        return False
+    later = range(known.generation, known.generation + len(_GENERATIONS))
+    return marker in _marks(past, identity, period, later)
+
+
+def _marks(past: Past, identity: str, period: Period, generations: range) -> Iterator[str]:
+    """The marks that lines of a period can bear."""
+    name = f"{identity}{period}"
+    for number in generations:
+        for operation in DATED:
+            yield keys.marker(past.installation, keys.key(past.installation, operation, name, str(period), number))

@@ -8,6 +8,7 @@ ever a suspect for that. Ended lines are not given by the systems, so a double o
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -305,7 +306,7 @@ def _shared(found: Sequence[tuple[str, Target]]) -> list[BilledLine]:
 def _products(rule: Rule, views: Mapping[str, View]) -> tuple[Product, ...]:
     assert rule.bill is not None
     view = views.get(rule.bill.connection)
-    return find_products(rule.bill.selectors.get("product", ""), (view.products or ()) if view else ())
+    return find_products(rule.bill.product, (view.products or ()) if view else ())
 
 
 # --- as JSON and as rows ----------------------------------------------------------------------------------------------
@@ -360,6 +361,11 @@ def suspect_rows(suspects: Iterable[Suspect]) -> Iterator[tuple[str, ...]]:
             )  # fmt: skip
 
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
 def safe_cell(text: str) -> str:
-    """A cell that a spreadsheet takes as text: a leading sign of a formula is quoted (OWASP, "CSV Injection")."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """A cell that a spreadsheet takes as text: a leading sign of a formula is quoted (OWASP, "CSV Injection"). A plain
+    negative number is none."""
+    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if formula else text

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from syncd.core import closing, keys
+from syncd.core.charge import NO_COST, Charge, Cost
 from syncd.core.entries import IN_FLIGHT, EntryState, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
@@ -38,7 +39,8 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where effects of one line go: the agreement, its period, the product, the line if there is one."""
+    """Where effects of one line go: the agreement, its period, the product, the line if there is one. `cost` is what
+    the vendor takes for one unit, `house` the MSP's own currency; both are for prices of the rule's own."""
 
     rule: Rule
     customer: str
@@ -50,16 +52,23 @@ class Site:
     period: Period
     currency: str
     today: date
+    cost: Cost = NO_COST
+    house: str = ""
 
     @property
     def unit_price(self) -> Decimal | None:
-        """The line's own price, else the catalogue's: what the plan shows is what is sent."""
-        return self.line.unit_price if self.line else self.product.unit_price
+        """The line's own price, else the catalogue's: what the plan shows is what is sent. A catalogue in another
+        currency than the line's tells none."""
+        if self.line is not None:
+            return self.line.unit_price
+        return self.product.unit_price if self.product.currency in ("", self.currency) else None
 
     @property
     def unit_cost(self) -> Decimal | None:
         """As `unit_price`, for the cost."""
-        return self.line.unit_cost if self.line else self.product.unit_cost
+        if self.line is not None:
+            return self.line.unit_cost
+        return self.product.unit_cost if self.product.currency in ("", self.currency) else None
 
     def money(self, units: Decimal, share: Decimal = Decimal(1)) -> Decimal | None:
         """What so many units cost in a period, or in a share of it; rounded once."""
@@ -85,23 +94,34 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
                 target,
                 quantity=target,
                 starts=_first_day(site),
+                options=_form(site, prorated=site.rule.prorate),
                 # It is printed on every invoice to come: no word of this period, unless the rule asks for it.
                 description=description if site.rule.description else "",
             ),
         )
     identity = keys.recurring(site.connection, line.agreement_id, line.id)
+    through = site.agreement.invoiced_through
+    begun = line.starts is None or line.starts <= site.today
+    prorated = begun and site.rule.prorate and target > line.quantity
+    beside = prorated and through is not None and through >= site.today
+    # Where no line of its own charges the part, a vendor that computes it itself is asked to, from today on.
+    asked = prorated and not beside
     change = _effect(
         site, past, Operation.SET_QUANTITY, identity, line.quantity, target,
         quantity=target, shown=line.quantity, version=line.version,
+        starts=site.today if asked else None, options=_form(site, prorated=asked),
     )  # fmt: skip
-    through = site.agreement.invoiced_through
-    begun = line.starts is None or line.starts <= site.today
-    if not begun or not site.rule.prorate or target <= line.quantity or through is None or through < site.today:
+    if not beside or through is None:
         return (change,)
     added = target - line.quantity
     last = min(through, site.period.last) if through >= site.period.first else through
     part = _dated(site, past, added, site.today, last, description, prorated=True, beside="quantity")
     return (change, replace(part, follows=True))
+
+
+def _form(site: Site, *, prorated: bool) -> dict[str, str]:
+    """What the rule says about the form, as a posting's options."""
+    return {**(site.rule.bill.options if site.rule.bill else {}), **({"prorate": "daily"} if prorated else {})}
 
 
 def own_before(history: LineHistory) -> Decimal:
@@ -125,8 +145,11 @@ def _first_day(site: Site) -> date:
     return max(site.today, through + DAY)
 
 
-def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tuple[Effect, ...]:
+def line_effects(
+    site: Site, past: Past, due: Decimal, description: str, charged: Charge | None = None
+) -> tuple[Effect, ...]:
     """Bring the sum of syncd's own lines of the period to `due`: a dated line for the increment, or a credit.
+    `charged`: what it costs, where the rule owns the price.
 
     Where the period is closed, it is dated into the first open one and names the period that it is for. A part of a
     period is left to the vendor's own arithmetic, or to its refusal.
@@ -140,7 +163,7 @@ def line_effects(site: Site, past: Past, due: Decimal, description: str) -> tupl
         days = closing.first_open(site.agreement, site.period)
         if days.first > site.period.last:
             description = closing.late_words(str(site.period), description)
-    return (_dated(site, past, due - own, days.first, days.last, description, prorated=prorated),)
+    return (_dated(site, past, due - own, days.first, days.last, description, prorated=prorated, charged=charged),)
 
 
 def own_identity(site: Site, period: Period | None = None) -> str:
@@ -157,7 +180,7 @@ def own_identity(site: Site, period: Period | None = None) -> str:
 
 def _dated(
     site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool,
-    beside: str = "",
+    beside: str = "", charged: Charge | None = None,
 ) -> Effect:  # fmt: skip
     """A dated line or credit. `beside`: "quantity" where the recurring line is raised too, so that only days which are
     on an invoice already may be charged here."""
@@ -169,12 +192,9 @@ def _dated(
     return _effect(
         site, past, operation, identity, own, own + units,
         quantity=abs(units), starts=first, ends=last, description=description,
-        options={
-            **(site.rule.bill.options if site.rule.bill else {}),
-            **({"prorate": "daily"} if prorated else {}),
-            **({"beside": beside} if beside else {}),
-        },
-        amount=site.money(units, share),
+        options={**_form(site, prorated=prorated), **({"beside": beside} if beside else {})},
+        amount=abs(charged.amount) if charged else site.money(units, share),
+        charged=charged,
     )  # fmt: skip
 
 
@@ -194,6 +214,7 @@ def _effect(
     description: str = "",
     version: str = "",
     shown: Decimal | None = None,
+    charged: Charge | None = None,
 ) -> Effect:
     key, period = _name(site, past, operation, identity, before, to)
     amount = amount if amount is not None else site.money(to - before)
@@ -209,7 +230,7 @@ def _effect(
         product=site.product.identifier,
         before=shown,
         version=version,
-        unit_price=site.unit_price,
+        unit_price=charged.unit(quantity) if charged else site.unit_price,
         unit_cost=site.unit_cost,
         amount=amount,
         currency=site.currency,
@@ -217,7 +238,7 @@ def _effect(
         ends=ends,
         period=period,
         description=description,
-        options=options if options is not None else dict(site.rule.bill.options if site.rule.bill else {}),
+        options=options if options is not None else _form(site, prorated=False),
     )
     return Effect(identity, posting, before, to, period, amount, site.currency if amount is not None else "")
 

@@ -13,7 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from syncd.model import Operation, Posting, State, Wire
+from syncd.core.aggregate import Track
+from syncd.model import Operation, Posting, Reading, State, Wire
 
 
 class EntryState(StrEnum):
@@ -33,6 +34,9 @@ TERMINAL = frozenset({EntryState.REJECTED, EntryState.POSTED, EntryState.FAILED,
 OPEN = frozenset(EntryState) - TERMINAL
 # Nothing newer overtakes these: their money may be there already.
 IN_FLIGHT = frozenset({EntryState.SENDING, EntryState.UNKNOWN})
+
+# What is said of an entry that was sent and looked for twice in vain.
+NEVER_ARRIVED = "two looks agree that it never arrived"
 
 # One-time lines of a period: `before` and `to` are sums.
 DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT})
@@ -189,6 +193,10 @@ class Past:
     lines: Mapping[str, LineHistory] = field(default_factory=dict)  # by identity
     sightings: Mapping[str, Sighting] = field(default_factory=dict)  # by plan line id
     customers: Mapping[str, Mapping[str, KnownCustomer]] = field(default_factory=dict)  # connection -> id -> customer
+    # What was read day by day, where a rule bills in arrears: (connection, customer's id there, query) -> its track.
+    tracks: Mapping[tuple[str, str, str], Track] = field(default_factory=dict)
+    # What happened in a period that is over, as it was read again just now: the same, with "<query> of <period>".
+    again: Mapping[tuple[str, str, str], Reading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What one cycle found wrong, as conditions: who, how much, what to do. Pure.
 
-One condition for each plan line that needs a person, one for each customer that is gone, one for each source that is
-suspect, unreadable or shows what nobody mapped. What syncd is mending by itself (a difference that is to be posted, not
-seen often enough yet, or waiting for its date) is none. No sentence names a person.
+One condition for each plan line that needs a person, one for each whose commitment is over and billed on, one for each
+customer that is gone, one for each source that is suspect, unreadable or shows what nobody mapped, one for books that
+differ from what is billed. What syncd mends by itself (a difference that is to be posted, not seen often enough yet, or
+waiting for its date) is none. No sentence names a person.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
 from syncd.core.rules import Mode
+from syncd.core.tie_out import TieOut
 from syncd.core.unmapped import Unmapped
+from syncd.core.worth import UNKNOWN
 from syncd.model import State
 from syncd.money import ZERO, plain, plain_money
 
@@ -52,7 +55,8 @@ def conditions(
     for entry in {entry.id: entry for entry in (*ended, *waiting)}.values():
         desk.entries[entry.intent.line].append(entry)
     gone, suspect = _gone(desk), _suspect(desk)
-    found = [*gone, *suspect, *_lines(desk), *_sources(desk), *_unmapped(desk)]
+    found = [*gone, *suspect, *_lines(desk), *_graces(desk), *_thresholds(desk), *_sources(desk), *_unmapped(desk)]
+    found += _books(desk)
     return Conditions(tuple(sorted(found, key=lambda one: one.key)), desk.blind)
 
 
@@ -82,11 +86,11 @@ class _Desk:
         """Whether a condition that was not found may be there all the same: a line whose numbers were not read, or that
         is told with its source; a source's trouble while another one hides it."""
         what, _, line_id = said.key.partition(":")
-        if what == "line":
+        if what in ("line", "threshold"):
             line = self.lines.get(line_id)
             return line is not None and self._hidden(line)
         errors = [error for error in self.plan.errors if error.connection in said.connections]
-        if what == "source":
+        if what in ("source", "grace"):
             return any(not error.customer or error.customer in said.customers for error in errors)
         if what == "gone":
             return any(not error.customer for error in errors)
@@ -262,6 +266,47 @@ def _numbers(line: PlanLine) -> str:
     return f"{told}{billed} billed and {plain(line.target)} due ({sign}{plain(abs(line.difference))}{money}); "
 
 
+def _graces(desk: _Desk) -> list[Condition]:
+    """One for each line of which seats are billed on by their vendor although their commitment is over."""
+    found = []
+    for line in desk.plan.lines:
+        seats = [(Decimal(quantity), last) for quantity, last in line.derivation.get("grace", ())]
+        if "paid grace" not in line.findings or not seats:
+            continue
+        vendors = tuple(sorted({part["connection"] for part in line.derivation["bought"]}))
+        number, ended = sum((quantity for quantity, _ in seats), ZERO), min(last for _, last in seats)
+        worth = line.worth.get("paid grace", UNKNOWN)
+        told = f"{line.customer} / {line.rule}: {plain(number)} in paid grace at {_listed(vendors)}"
+        told += f", their commitment ended on {ended}"
+        if worth.amount is not None:
+            told += f", {plain_money(worth.amount, worth.currency)} {worth.currency} a period"
+        found.append(
+            Condition(
+                f"grace:{line.id}", ("renewal",), told, "Renew them for a new term there, or cancel them.", number,
+                worth.amount, worth.currency, (line.customer,), vendors, desk.tags_of([line.customer]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _thresholds(desk: _Desk) -> list[Condition]:
+    """One for each line whose count comes near to where its price changes. It grows with the next percentage."""
+    found = []
+    for line in desk.plan.lines:
+        near = line.threshold
+        if near is None:
+            continue
+        told = f"{line.customer} / {line.rule}: {near}"
+        mend = f'Tell the customer before the bill does; `syncd price "{line.rule}" N` shows what it will cost.'
+        found.append(
+            Condition(
+                f"threshold:{line.id}", ("threshold",), told, mend, near.percent + (1 if near.passed else 0),
+                customers=(line.customer,), connections=(line.connection,), tags=desk.tags_of([line.customer]),
+            )
+        )  # fmt: skip
+    return found
+
+
 def _sources(desk: _Desk) -> list[Condition]:
     """One for each source and way of failing, with the customers that it concerns."""
     by_source: dict[tuple[str, str], list[ReadError]] = defaultdict(list)
@@ -329,3 +374,23 @@ def _listed(names: Sequence[str]) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _books(desk: _Desk) -> list[Condition]:
+    """One for each books that differ from what is billed: the tie-out of the day."""
+    differing: dict[str, list[TieOut]] = defaultdict(list)
+    for one in desk.plan.tie_outs:
+        if one.agrees is False:
+            differing[one.connection].append(one)
+    found = []
+    for connection, some in sorted(differing.items()):
+        names = [one.customer for one in some]
+        told = f"billed and invoiced in {connection} differ for {_count(len(some), 'customer')} ({_listed(names)})"
+        against = sorted({connection, *(name for one in some for name in one.against)})
+        found.append(
+            Condition(
+                f"books:{connection}", ("drift",), told, "`syncd report close` lists the lines.", Decimal(len(some)),
+                None, "", tuple(names), tuple(against), desk.tags_of(names),
+            )
+        )  # fmt: skip
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from decimal import Decimal
 from sys import intern
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 
 from syncd.core.entries import Observation
 from syncd.core.rules import Rule
-from syncd.model import Billing, Count, Reading, State, Subject
+from syncd.model import Billing, Count, Reading, State, Subject, Term
 from syncd.money import plain
 
 _ENCODE = msgspec.json.Encoder(order="sorted", enc_hook=str).encode
@@ -71,6 +72,33 @@ def keep_reading(
     return replace(reading, counts=tuple(slim)), observation
 
 
+def keep_silence(connection: str, customer_id: str, what: str) -> Observation:
+    """That a source which was read well was not asked for this any more: it is not known from here on."""
+    body = canonical({"state": State.UNKNOWN, "counts": [], "code": "", "why": "not asked for any more"})
+    return Observation(connection, customer_id, what, State.UNKNOWN, sha256(body), body)
+
+
+class _Kept(msgspec.Struct):
+    """A count as `keep_reading` wrote it, as far as it can be counted again."""
+
+    sku: str
+    quantity: Decimal
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+class _KeptReading(msgspec.Struct):
+    counts: tuple[_Kept, ...]
+
+
+_DECODE = msgspec.json.Decoder(_KeptReading).decode
+
+
+def kept_counts(body: bytes) -> tuple[Count, ...]:
+    """The counts of a reading that `keep_reading` wrote. Raises ValueError where it is not one."""
+    return tuple(Count(one.sku, one.name, one.quantity, one.aliases) for one in _DECODE(body).counts)
+
+
 def keep_billing(connection: str, billing: Billing) -> Observation:
     """What the ledger keeps of a customer's agreements and lines."""
     body = canonical(
@@ -109,5 +137,19 @@ def _count(count: Count, evidence: str) -> dict[str, Any]:
     if count.unit_cost is not None:
         kept["unit_cost"], kept["currency"] = plain(count.unit_cost), count.currency
     if count.terms:
-        kept["terms"] = [[plain(term.quantity), term.last.isoformat()] for term in count.terms]
+        kept["terms"] = [_term(term) for term in count.terms]
     return kept
+
+
+def _term(term: Term) -> list[Any]:
+    """Quantity and last day, as ever; what else is known of it follows as an object, where there is something."""
+    known: dict[str, Any] = {}
+    if term.unit_cost is not None:
+        known |= {"unit_cost": plain(term.unit_cost), "currency": term.currency, "months": term.months}
+    if term.renews is not None:
+        known["renews"] = term.renews
+    if term.free_until is not None:
+        known["free_until"] = term.free_until.isoformat()
+    if term.lower_until is not None:
+        known["lower_until"] = term.lower_until.isoformat()
+    return [plain(term.quantity), term.last.isoformat(), *([known] if known else [])]

@@ -30,12 +30,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A sum of counts. `quantity` counts what is gone as zero; it may be used only as `state` allows."""
+    """A sum of counts. `quantity` counts what is gone as zero; it may be used only as `state` allows. `amount`: what
+    the books invoiced for them, in `currency`, None where that is not known."""
 
     state: State
     quantity: Decimal = ZERO
     parts: tuple[Part, ...] = ()
     reason: str = ""
+    amount: Decimal | None = None
+    currency: str = ""
 
     @property
     def shown(self) -> Decimal | None:
@@ -97,7 +100,7 @@ def invoiced(ref: InvoicedRef, customer: Customer, resolution: Resolution, views
         return None
     view = views[ref.connection]
     wanted = CountRef(ref.connection, (ref.item,), "invoiced")
-    summed = ZERO
+    counts: list[Count] = []
     troubles: list[tuple[State, str]] = []
     for resolved in keys:
         reading = view.invoiced.get(resolved.id)
@@ -107,10 +110,14 @@ def invoiced(ref: InvoicedRef, customer: Customer, resolution: Resolution, views
             state = reading.state if reading else State.UNKNOWN
             troubles.append((state, (reading.reason if reading else "") or f"{ref.connection} could not be read"))
         else:
-            summed += total(matching(wanted, reading.counts))
+            counts += matching(wanted, reading.counts)
     if troubles:
         return Number(troubles[0][0], reason=troubles[0][1])
-    return Number(State.KNOWN, summed)
+    amounts = [one.amount for one in counts if one.amount is not None]
+    currencies = {one.currency for one in counts}
+    known = len(amounts) == len(counts) and len(currencies) == 1
+    amount = sum(amounts, ZERO) if known else None
+    return Number(State.KNOWN, total(counts), amount=amount, currency=currencies.pop() if known else "")
 
 
 def name_differences(

@@ -18,7 +18,7 @@ from syncd.money import ZERO, plain
 
 
 class Guard(StrEnum):
-    """What holds a line back. The first ones are keys of `[safety]`; the last three stand whatever it says."""
+    """What holds a line back. The first ones are keys of `[safety]`; the last ones stand whatever it says."""
 
     SOURCE_DROP = "source_drop"
     MAX_DECREASE = "max_decrease"
@@ -32,6 +32,8 @@ class Guard(StrEnum):
     OSCILLATION = "oscillation"  # another writer puts back what syncd writes
     EARLIER_PERIOD = "earlier_period"  # a later period was posted for already: the clock fell back
     SKU_NOT_SEEN = "sku_not_seen"  # no customer of the source has what the rule counts
+    UNREAD_DAYS = "unread_days"  # too many days of a closed period were not read whole
+    NO_DRAFT = "no_draft"  # what is posted reaches the customer at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from syncd.core.closing import postpone
 from syncd.core.effects import Effect
-from syncd.core.entries import DATED, IN_FLIGHT, Entry, EntryState, Intent, Past
+from syncd.core.entries import DATED, IN_FLIGHT, NEVER_ARRIVED, Entry, EntryState, Intent, Past
 from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.resolve import View
@@ -72,7 +72,9 @@ def write_down(
                 continue
             if entry.intent.key not in wanted or entry.state in IN_FLIGHT or entry.intent.undo_of:
                 busy.add(entry.intent.identity)  # it stays, whatever the line wants now
-            if fate == "hold" and line is not None:
+            if fate == "send" and _asks_again(entry, views):
+                hold.append((entry, _AGAIN))
+            elif fate == "hold" and line is not None:
                 hold.append((entry, line.reason if line.action is Action.HOLD else _ASKED))
             elif fate == "send" and not _unread(entry, views):
                 sendable.add(entry.intent.key)
@@ -124,6 +126,17 @@ def _billing(entry: Entry, views: Mapping[str, View]) -> Billing | None:
     return view.billings.get(entry.intent.posting.customer_id) if view is not None else None
 
 
+_AGAIN = f"{NEVER_ARRIVED}; look for yourself before you let it leave again"
+
+
+def _asks_again(entry: Entry, views: Mapping[str, View]) -> bool:
+    """Whether it was approved, sent and not found, where what is posted reaches the customer at once: sending it again
+    is another decision. The note is that of the last look until a person decides anew."""
+    view = views.get(entry.intent.connection)
+    lost = entry.attempts > 0 and entry.note == NEVER_ARRIVED
+    return lost and view is not None and entry.intent.operation in view.undrafted
+
+
 def _unread(entry: Entry, views: Mapping[str, View]) -> bool:
     """Whether it could not be told if the entry's period is still open: it leaves when that is known."""
     billing = _billing(entry, views)
@@ -163,7 +176,7 @@ def _fate(entry: Entry, line: PlanLine | None, plan: Plan, leaders: Collection[s
         return stands
     if line is None:
         return "supersede"
-    if _of_an_earlier_period(entry, plan) or (entry.intent.follows and entry.intent.follows not in leaders):
+    if _of_an_earlier_period(entry, line, plan) or (entry.intent.follows and entry.intent.follows not in leaders):
         return stands  # the line does not show what it is for: its period is over, or its leader has left already
     if entry.intent.key not in {effect.posting.key for effect in line.effects}:
         blind = not line.effects and line.action in (Action.DEFER, Action.SETTLE)
@@ -185,8 +198,11 @@ def _applied(entry: Entry, line: PlanLine) -> bool:
     return posts and entry.intent.key in {effect.posting.key for effect in line.effects}
 
 
-def _of_an_earlier_period(entry: Entry, plan: Plan) -> bool:
-    """A dated line keeps the period that it was planned in, however late it leaves."""
+def _of_an_earlier_period(entry: Entry, line: PlanLine, plan: Plan) -> bool:
+    """A dated line keeps the period that it was planned in, however late it leaves. A usage line is always about a
+    period that is over; what is for that one is judged with it."""
+    if line.period and line.period == entry.intent.period:
+        return False
     return entry.intent.identity.startswith("lines:") and parse_period(entry.intent.period).last < plan.moment.today
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from syncd.core import keys, policy, true_up_line, true_up_quantity
+from syncd.core import commitments, keys, policy, true_up_line, true_up_quantity, true_up_usage
 from syncd.core.counting import Counted
 from syncd.core.effects import Effect, Site, choose_agreement
 from syncd.core.entries import IN_FLIGHT, Closed, LineHistory, Settled, Sighting
@@ -22,11 +22,15 @@ from syncd.core.policy import Action, Verdict
 from syncd.core.resolve import Target
 from syncd.core.rules import Customer, Direction, Rule, TrueUp
 from syncd.core.true_up import NOTHING, Meddling, Way
-from syncd.model import BilledLine, State
+from syncd.model import BilledLine, Operation, State
 from syncd.money import ZERO, plain
-from syncd.periods import DAY
+from syncd.periods import DAY, Period
 
-WAYS: Mapping[TrueUp, Way] = {TrueUp.QUANTITY: true_up_quantity, TrueUp.LINE: true_up_line}
+WAYS: Mapping[TrueUp, Way] = {
+    TrueUp.QUANTITY: true_up_quantity,
+    TrueUp.LINE: true_up_line,
+    TrueUp.USAGE: true_up_usage,
+}
 # A list may lag behind a write that was read back already; until then its old value is stale, not drift
 # (RELIABILITY, rule 9).
 READ_LAG = timedelta(minutes=15)
@@ -71,17 +75,17 @@ def rule_on(
     if negative := _negative(place):
         why = f"line {negative.id} shows {plain(negative.quantity)}: less than nothing is not billed; mend it by hand"
         return Ruling(Action.BLOCKED, why, counted.target - place.billed, ("negative quantity",))
-    wanted, until = counted.target, None
+    wanted, until, bound = counted.target, None, ""
     if rule.decrease is Direction.TERM and wanted < place.billed:
         if bought is None or bought.state is not State.KNOWN:
             return _without_commitment(_judge(desk, customer, rule, used, counted, place, wanted), bought)
+        bound = commitments.told(wanted, place.billed, bought.terms, desk.moment.today)
         wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
     if policy.within_tolerance(rule, wanted, place.billed):
-        return _settled_line(counted, place, until)
+        return _in_doubt(desk, rule, place, _settled_line(counted, place, until, bound))
     ruling = _judge(desk, customer, rule, used, counted, place, wanted)
-    if until is None:
-        return ruling
-    return replace(ruling, reason=f"{ruling.reason}; {plain(wanted)} are committed until {until - DAY}")
+    committed = f"{plain(wanted)} are committed until {until - DAY}" if until is not None else ""
+    return replace(ruling, reason="; ".join(part for part in (ruling.reason, committed, bound) if part))
 
 
 def _less_than_nothing(used: Number, counted: Counted) -> str:
@@ -113,16 +117,26 @@ def _without_commitment(ruling: Ruling, bought: Number | None) -> Ruling:
     return replace(ruling, action=Action.BLOCKED, reason=reason, guards=())
 
 
-def _settled_line(counted: Counted, place: Place, until: date | None) -> Ruling:
-    """Nothing to bring about; what remains to be told is told."""
+def _settled_line(counted: Counted, place: Place, until: date | None, bound: str) -> Ruling:
+    """Nothing to bring about; what remains to be told is told. `bound`: what waits for commitments, at what cost."""
     difference = counted.target - (place.billed or ZERO)
     if until is not None:
-        return Ruling(Action.DEFER, f"decrease is term: committed until {until - DAY}", difference)
+        return Ruling(Action.DEFER, f"decrease is term: committed until {until - DAY}; {bound}", difference)
     if place.begins is not None and place.target is not None:
         return Ruling(Action.DEFER, f"line {place.target.lines[0].id} begins on {place.begins}", difference)
     if counted.over_maximum:
         return Ruling(Action.ALERT, "the count is over the rule's maximum", difference, ("over maximum",))
     return Ruling(Action.NONE, "within tolerance" if difference else "as it should be", difference)
+
+
+def _in_doubt(desk: Desk, rule: Rule, place: Place, settled: Ruling) -> Ruling:
+    """A quantity that is as it should be proves no posting whose outcome is not known: something else of the record may
+    not be as it was meant, so that it stays told."""
+    for line in place.target.lines if place.target else ():
+        if flying := _flying(desk, keys.recurring(home(rule), line.agreement_id, line.id), ()):
+            reason = f"{settled.reason}; {flying}"
+            return replace(settled, reason=reason, findings=(*settled.findings, "outcome unknown"))
+    return settled
 
 
 def _judge(
@@ -144,17 +158,18 @@ def _judge(
     sighting = _sighting(desk, site, way.situation(site, wanted, billed))
     made = way.propose(desk, site, used, wanted, billed, fresh=policy.is_fresh(sighting, period))
     if made.obstacle:
-        return Ruling(Action.ALERT, made.obstacle, difference, findings)
+        return Ruling(Action.BLOCKED if made.unpriced else Action.ALERT, made.obstacle, difference, findings)
     history = desk.past.lines.get(way.identity(site), NOTHING)
     seen = sighting if desk.counting else None
     ruling = Ruling(Action.NONE, "", difference, findings, made.effects, fingerprint, seen)
     if flying := _flying(desk, way.identity(site), made.effects):
-        return replace(ruling, action=Action.BLOCKED, reason=flying, effects=())
+        doubted = (*findings, "outcome unknown")
+        return replace(ruling, action=Action.BLOCKED, reason=flying, effects=(), findings=doubted)
     if history.posted and _lags(desk, history.posted, way.listed(place, period)):
         reason = f"syncd wrote {plain(history.posted.to)} just now; the list does not show it yet"
         return replace(ruling, action=Action.SETTLE, reason=reason, effects=(), sighting=None)
     meddling = way.meddling(desk, site, place, wanted)
-    if _accepted(desk, meddling, made.effects, wanted):
+    if _accepted(desk, meddling, made.effects, wanted) and not _asked(history, made.effects):
         reason = f"{meddling.edited}; accepted"
         return replace(ruling, action=Action.IGNORE, reason=reason, findings=(*findings, "foreign edit"))
     case = policy.Case(
@@ -163,13 +178,15 @@ def _judge(
         gone=used.reason if used.state is State.GONE else "",
         edited=meddling.edited,
         contested=meddling.contested,
-        earlier=_earlier(desk, site, made.effects),
+        earlier=_earlier(desk, site, made.effects, place.running),
+        no_draft=_no_draft(desk, site, made.effects),
     )  # fmt: skip
     verdict = policy.judge(case, desk.house.safety)
-    if not made.effects and verdict.action in (Action.POST, Action.SETTLE, Action.DEFER):
-        by_hand = f"{meddling.edited or 'what syncd wrote is not what the list shows'}; mend it by hand"
-        verdict = Verdict(Action.HOLD, by_hand, (Guard.FOREIGN_EDIT,) if meddling.edited else ())
+    if not made.effects and verdict.action in (Action.POST, Action.SETTLE, Action.DEFER, Action.HOLD):
+        verdict = _by_hand(verdict, meddling)
     verdict = _refused(desk, site, place, made.effects, verdict)
+    if verdict.by_hand:
+        ruling = replace(ruling, effects=())
     told = [
         *findings,
         *(("foreign edit",) if meddling.edited else ()),
@@ -178,6 +195,18 @@ def _judge(
         *((f"rival writer: {site.product.rival}",) if site.product.rival else ()),
     ]
     return replace(ruling, action=verdict.action, reason=verdict.reason, findings=tuple(told), guards=verdict.guards)
+
+
+def _by_hand(verdict: Verdict, meddling: Meddling) -> Verdict:
+    """What differs and can be neither posted nor approved: the sentence says what must be mended first."""
+    why = meddling.edited or "what syncd wrote is not what the list shows"
+    held = verdict.action is Action.HOLD
+    before = (verdict.reason,) if held and verdict.reason != why else ()
+    kept = verdict.guards if held else ()
+    edited = (Guard.FOREIGN_EDIT,) if meddling.edited else ()
+    told = () if any(why in one for one in before) else (why,)
+    reason = "; ".join((*before, *told, "mend it by hand"))
+    return Verdict(Action.HOLD, reason, tuple(dict.fromkeys((*kept, *edited))))
 
 
 def _site(
@@ -190,7 +219,7 @@ def _site(
     assert place.period is not None
     findings = ("over maximum",) if counted.over_maximum else ()
     line = found.lines[0] if found.lines else None
-    if line is None and found.scheduled:
+    if line is None and found.scheduled and rule.true_up is not TrueUp.USAGE:
         later = min(one.starts for one in found.scheduled if one.starts)
         return None, Ruling(Action.DEFER, f"line {found.scheduled[0].id} begins on {later}", difference, findings)
     if line is None and rule.true_up is TrueUp.QUANTITY:
@@ -207,7 +236,8 @@ def _site(
         return None, Ruling(Action.BLOCKED, problem, difference, (*findings, kind))
     site = Site(
         rule, customer.name, place.resolved.id if place.resolved else "", home(rule), agreement, found.product,
-        line, place.period, agreement.currency or desk.house.currency, desk.moment.today,
+        line, place.period, agreement.currency or desk.house.currency, desk.moment.today, place.cost,
+        desk.house.currency,
     )  # fmt: skip
     return site, Ruling(Action.NONE, "", difference, findings)
 
@@ -240,9 +270,15 @@ def _lags(desk: Desk, posted: Settled, listed: Decimal | None) -> bool:
 
 def _accepted(desk: Desk, meddling: Meddling, effects: Iterable[Effect], wanted: Decimal) -> bool:
     """`foreign_edit = "accept"`: the other's number stands for as long as syncd wants what it wrote itself."""
-    if not meddling.edited or desk.house.safety.foreign_edit != "accept":
+    if not meddling.edited or meddling.forgotten or desk.house.safety.foreign_edit != "accept":
         return False
     return not effects or meddling.stands == wanted
+
+
+def _asked(history: LineHistory, effects: Iterable[Effect]) -> bool:
+    """Whether a person is being asked about the very change: a restored ledger may take its own number for another's,
+    and the question outlives the cycle that put it."""
+    return history.open is not None and history.open.intent.key in {effect.posting.key for effect in effects}
 
 
 def _closed(history: LineHistory) -> Closed | None:
@@ -258,15 +294,25 @@ def _suspect(desk: Desk, rule: Rule, *, rising: bool) -> str:
     return "; ".join(desk.suspects[name] for name in sorted(rests_on) if name in desk.suspects)
 
 
-def _earlier(desk: Desk, site: Site, effects: Iterable[Effect]) -> str:
+def _no_draft(desk: Desk, site: Site, effects: Iterable[Effect]) -> str:
+    """A sentence where what is posted reaches the customer at once, with no draft that a person releases."""
+    if any(effect.posting.operation in desk.views[site.connection].undrafted for effect in effects):
+        return f"{site.connection} keeps no drafts: the customer gets it as soon as it is posted"
+    return ""
+
+
+def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period | None) -> str:
     """A sentence where a dated line would be posted while today's period lies before one that such a line was posted
-    for already: the clock fell back, or once ran ahead."""
+    for already: the clock fell back, or once ran ahead. `running`: today's period, where the line is for one that is
+    over; nothing can have been posted for it yet."""
+    today = running or site.period
     for effect in effects:
         family = keys.family(effect.identity)
         latest = desk.latest.get(family, "") if family else ""
-        if latest and site.period.first.isoformat() < first_day(latest):
+        first = today.first.isoformat()
+        if latest and (first < first_day(latest) or (running is not None and first == first_day(latest))):
             return (
-                f"today's period is {site.period}, and a line was posted for {latest} already; "
+                f"today's period is {today}, and a line was posted for {latest} already; "
                 "look at the machine's clock before you approve this"
             )
     return ""
@@ -286,5 +332,7 @@ def _refused(desk: Desk, site: Site, place: Place, effects: Iterable[Effect], ve
         if effect.posting.operation not in view.operations:
             return Verdict(Action.BLOCKED, f"{view.name} cannot {effect.posting.operation.replace('_', ' ')}")
         if reason := view.refusal(effect.posting, place.billing, view.products or (), desk.moment):
-            return Verdict(Action.BLOCKED, reason)
+            # The books: while the document can still be amended there, a person does that instead (INTERFACE 3.2).
+            amend = effect.posting.operation is Operation.POST_CREDIT and not view.keeps_quantity
+            return Verdict(Action.HOLD, reason, by_hand=True) if amend else Verdict(Action.BLOCKED, reason)
     return verdict

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from syncd.core import keys
+from syncd.core.charge import NO_COST, Cost
 from syncd.core.closing import true_period
 from syncd.core.entries import Past
 from syncd.core.resolve import Resolution, Resolved, Target, View, find_target
@@ -37,7 +38,8 @@ class Desk:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a customer is billed, as far as it could be found. `problem` and `reason` as in resolve.Target. `begins`:
-    the first day of a line of syncd's that does not bill yet."""
+    the first day of a line of syncd's that does not bill yet. `running`: the period that holds today, where `period` is
+    one that is over. `cost`: what the vendor takes for one unit, for prices of the rule's own."""
 
     state: State
     billed: Decimal | None = None
@@ -48,6 +50,8 @@ class Place:
     problem: str = ""
     reason: str = ""
     begins: date | None = None
+    running: Period | None = None
+    cost: Cost = NO_COST
 
 
 def home(rule: Rule) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from syncd.core import keys
+from syncd.core import keys, ownership
 from syncd.core.effects import Effect
 from syncd.core.entries import Past, Sighting
 from syncd.core.guards import Guard
@@ -20,10 +20,13 @@ from syncd.core.judging import first_day
 from syncd.core.line import draw_line
 from syncd.core.place import Desk
 from syncd.core.policy import Action
-from syncd.core.resolve import ReadError, Resolution, View, concerns, find_products
+from syncd.core.resolve import ReadError, Resolution, View, concerns, named_products
 from syncd.core.rules import House, Mappings, Mode, TrueUp
 from syncd.core.sources import Blind, blind_rules, suspect_sources, unseen
+from syncd.core.thresholds import Threshold
+from syncd.core.tie_out import TieOut, tie_out
 from syncd.core.unmapped import Unmapped, find_unmapped
+from syncd.core.worth import Worth
 from syncd.model import Moment, State
 from syncd.money import ZERO, plain, plain_money
 
@@ -40,7 +43,9 @@ class PlanLine:
 
     `effects` are the postings that would remove the difference, whatever the action. `guards`: those that hold the line
     back, or let it wait for the next cycle; empty where none tripped. `derivation` says how the target came about; it
-    holds no time, so that a standing line is the same in every cycle.
+    holds no time, so that a standing line is the same in every cycle. `worth`: finding -> what it comes to in a period.
+    `period`: the closed period that a usage line is about, "" for all others. `threshold`: the bound of its price that
+    is to be told of.
     """
 
     id: str
@@ -65,6 +70,9 @@ class PlanLine:
     sighting: Sighting | None = None
     derivation: Mapping[str, Any] = field(default_factory=dict)
     guards: tuple[Guard, ...] = ()
+    worth: Mapping[str, Worth] = field(default_factory=dict)
+    period: str = ""
+    threshold: Threshold | None = None
 
     @property
     def drifts(self) -> bool:
@@ -77,7 +85,7 @@ class Plan:
     """Everything one look at the world says. `checksum` covers lines, mappings and config, not the time. `suspects`:
     connection -> why it is not believed. `blind`: rule -> what it counts in vain. `unseen`: (place of a rule, sentence)
     for each of its SKUs that no customer has today. `parts`: what the checksum is made of ("mappings", "config", each
-    line's id), so that a difference can be named."""
+    line's id), so that a difference can be named. `tie_outs`: each customer's bills against what was invoiced."""
 
     moment: Moment
     mode: Mode
@@ -90,6 +98,7 @@ class Plan:
     blind: Mapping[str, Sequence[Blind]] = field(default_factory=dict)
     unseen: tuple[tuple[str, str], ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
+    tie_outs: tuple[TieOut, ...] = ()
 
     @property
     def drifting(self) -> bool:
@@ -132,7 +141,7 @@ def make_plan(
         counting=counting,
         prefix=keys.mark_prefix(past.installation),
         products={
-            rule.name: find_products(rule.bill.selectors.get("product", ""), views[rule.bill.connection].products or ())
+            rule.name: named_products(rule.bill.product, views[rule.bill.connection])
             for rule in mappings.rules
             if rule.bill is not None
         },
@@ -148,14 +157,17 @@ def make_plan(
     blind = blind_rules(rules, views, past)
     if blind:
         drawn = list(_held_where_blind(drawn, mappings, blind))
-    lines = tuple(_within_cycle_limits(_one_rule_a_line(drawn), house))
+    drawn = ownership.blocked(_one_rule_a_line(drawn), mappings, resolution, views)
+    lines = tuple(_within_cycle_limits(drawn, house))
     products, customers = find_unmapped(mappings, views, resolution, moment)
     told = tuple(sorted(errors, key=lambda error: (error.connection, error.customer, error.code, error.message)))
     parts = _parts(lines, mappings, house)
     checksum = keys.digest("plan", *parts.values())
+    ties = tie_out(mappings, views, resolution, moment, house_currency=house.currency)
     return Plan(
-        moment, house.own_mode, lines, customers, products, told, suspects, checksum, blind, unseen(rules, views), parts
-    )
+        moment, house.own_mode, lines, customers, products, told, suspects, checksum, blind, unseen(rules, views),
+        parts, ties,
+    )  # fmt: skip
 
 
 def _latest_periods(mappings: Mappings, past: Past) -> dict[str, str]:

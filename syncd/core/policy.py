@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from syncd.core import guards
+from syncd.core import commitments, guards
 from syncd.core.entries import Closed, EntryState, Sighting
 from syncd.core.guards import Guard, Hold
 from syncd.core.rules import Direction, Rule, Safety, TrueUp
@@ -36,11 +36,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens, and why; `guards` are those that tripped, where the action is HOLD."""
+    """What happens, and why; `guards` are those that tripped, where the action is HOLD. `by_hand`: a person mends it in
+    the billing system, so that there is nothing to approve."""
 
     action: Action
     reason: str
     guards: tuple[Guard, ...] = ()
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Case:
 
     `step` is what the percentages judge, before and after: the recurring quantity, or a true-up line's total against
     that of its last closed period; None where there is nothing to compare with (a first period). `suspect`, `gone`,
-    `edited`, `contested` and `earlier` are sentences, empty where they do not apply. `sighting` is the one that counts
-    for this cycle. `period` holds today.
+    `edited`, `contested`, `earlier` and `no_draft` are sentences, empty where they do not apply. `sighting` is the one
+    that counts for this cycle. `period` holds today.
     """
 
     rule: Rule
@@ -67,6 +69,7 @@ class Case:
     edited: str = ""
     contested: str = ""
     earlier: str = ""
+    no_draft: str = ""
 
     @property
     def difference(self) -> Decimal:
@@ -145,17 +148,20 @@ def _holds(case: Case, safety: Safety) -> Iterable[Hold]:
     if not case.gone:
         yield from guards.to_zero(case.target, case.billed, safety)
     yield from guards.step_holds(case.step, safety)
+    if case.no_draft:
+        yield Hold(Guard.NO_DRAFT, case.no_draft)
 
 
 def held_back(target: Decimal, billed: Decimal, terms: Sequence[Term], today: date) -> tuple[Decimal, date | None]:
     """`decrease = "term"`: (what may be billed now, the first day on which more may fall).
 
     Only seats still bought under a commitment are held back; a commitment counts up to and including its last day.
+    Seats that may still be given back are not committed yet.
     """
-    running = [term for term in terms if term.last >= today]
-    committed = sum((term.quantity for term in running), ZERO)
-    floor = max(target, min(billed, committed))
-    return floor, min(term.last for term in running) + DAY if floor > target else None
+    waiting = commitments.waits(target, billed, terms, today)
+    if not waiting:
+        return target, None
+    return target + sum((one.seats for one in waiting), ZERO), waiting[0].term.last + DAY
 
 
 def sight(before: Sighting | None, fingerprint: str, today: date, settle: int) -> Sighting:

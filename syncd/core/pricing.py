@@ -74,12 +74,14 @@ Model = Unit | Graduated | Volume | Package | Commit
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A rule's price. `minimum`, `maximum`: money. `markup`: percent on the vendor's cost, where no unit price is."""
+    """A rule's price. `minimum`, `maximum`: money. `markup`: percent on the vendor's cost, where no unit price is.
+    `currency`: "" is the house's."""
 
     model: Model
     minimum: Decimal | None = None
     maximum: Decimal | None = None
     markup: Decimal | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from syncd.model import (
     Agreement,
     BilledLine,
     Billing,
+    Feed,
     Filters,
     Moment,
     Operation,
@@ -56,7 +57,10 @@ def _no_wire(posting: Posting) -> Wire:
 class View:
     """What one cycle saw of one connection. `customers` or `products` is None where the list could not be read whole.
 
-    `refusal` and `wire` are the connector's pure functions; `operations` what it can post.
+    `refusal` and `wire` are the connector's pure functions; `operations` what it can post, `undrafted` those of them
+    that reach the customer at once. `catalogue`: False where a line's text is all that names a product. `may_feed`: the
+    kinds of books into which it may push its invoices, as far as rules bill into them; `feeds` those into which it
+    does, None where that could not be read. `of_period`: its measures that begin each period at nothing.
     """
 
     name: str
@@ -67,6 +71,12 @@ class View:
     billings: Mapping[str, Billing] = field(default_factory=dict)
     default_query: Query | None = None
     operations: frozenset[Operation] = frozenset()
+    undrafted: frozenset[Operation] = frozenset()
+    catalogue: bool = True
+    kind: str = ""
+    may_feed: frozenset[str] = frozenset()
+    feeds: tuple[Feed, ...] | None = ()
+    of_period: frozenset[str] = frozenset()
     keeps_quantity: bool = True
     description_length: int = 250
     error: ReadError | None = None
@@ -266,14 +276,14 @@ class Target:
 
 def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_prefix: str, today: date) -> Target:
     """Resolves `bill` in what was read of one customer. `named`: what `find_products` found for its product."""
-    wanted = bill.selectors.get("product", "")
+    wanted = bill.product
     if len(named) > 1:
         ids = ", ".join(product.id for product in named)
         return Target(problem="ambiguous product", reason=f"{len(named)} products are called {wanted!r} (ids {ids})")
     if not named:
         return Target(problem="unknown product", reason=f"{bill.connection} has no product {wanted!r}")
     product = named[0]
-    covered = covering((bill.selectors.get("agreement", "*"),))
+    covered = covering((bill.agreement,))
     matching = [one for one in billing.agreements if covered(one.name) or any(map(covered, one.labels))]
     agreements = tuple(sorted(matching, key=lambda one: one.id))
     known = {agreement.id: agreement.name for agreement in agreements}
@@ -305,6 +315,13 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
 
 def _begins_later(line: BilledLine, today: date) -> bool:
     return line.starts is not None and line.starts > today
+
+
+def named_products(wanted: str, view: View) -> tuple[Product, ...]:
+    """What a rule's product is in a system; where a line's text is all that names one, that text."""
+    if not view.catalogue:
+        return (Product(wanted, wanted, wanted),)
+    return find_products(wanted, view.products or ())
 
 
 def find_products(wanted: str, products: Iterable[Product]) -> tuple[Product, ...]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from syncd.core.pricing import Price
 from syncd.model import Filters
 from syncd.money import ZERO
 
@@ -34,6 +35,16 @@ class TrueUp(StrEnum):
     LINE = "line"
     USAGE = "usage"
     ALERT = "alert"
+
+
+class Aggregate(StrEnum):
+    """What of a period's days `true_up = "usage"` bills; `core.aggregate` defines each."""
+
+    PEAK = "peak"
+    AVERAGE = "average"
+    LAST = "last"
+    SUM = "sum"
+    P95 = "p95"
 
 
 class Direction(StrEnum):
@@ -100,6 +111,11 @@ class CountRef:
     factor: Decimal = Decimal(1)
 
 
+# What PSA, books and billing platform call the same thing.
+_PRODUCT = ("product", "item", "price")
+_AGREEMENT = ("agreement", "subscription")
+
+
 @dataclass(frozen=True, slots=True)
 class BillRef:
     """`bill`: the connection, its selectors (agreement, product, price…) and options (document, via)."""
@@ -107,6 +123,16 @@ class BillRef:
     connection: str
     selectors: Mapping[str, str]
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def product(self) -> str:
+        """The product, by whichever word its system has for it (INTERFACE 3.2); "" where none is named."""
+        return next((self.selectors[word] for word in _PRODUCT if word in self.selectors), "")
+
+    @property
+    def agreement(self) -> str:
+        """A glob over what gathers the lines: an agreement, a subscription; "*" where none is named."""
+        return next((self.selectors[word] for word in _AGREEMENT if word in self.selectors), "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +154,8 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One `[[rule]]`. `content` is a digest of everything in it that can change a number: decisions made under other
-    words do not count for it."""
+    words do not count for it. `price`: None where the billing system owns it. `notify`: percent of each bound of the
+    price. `aggregate` and `grace` are for `true_up = "usage"`."""
 
     name: str
     customers: tuple[str, ...]
@@ -147,6 +174,10 @@ class Rule:
     to: Decimal = Decimal(1)
     prorate: bool = False
     create: bool = False
+    price: Price | None = None
+    notify: tuple[Decimal, ...] = ()
+    aggregate: Aggregate = Aggregate.PEAK
+    grace: timedelta = timedelta(days=2)
     description: str = ""
     examples: tuple[Example, ...] = ()
     content: str = ""

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from syncd.core.entries import Entry
 from syncd.core.plan import Plan, PlanLine
+from syncd.core.tie_out import tie_out_json
+from syncd.core.worth import Worth
 from syncd.money import plain, plain_money
 
 
@@ -42,6 +44,17 @@ def line_json(line: PlanLine) -> dict[str, Any]:
         "action": str(line.action),
         "reason": line.reason,
         "guards": [str(guard) for guard in line.guards],
+        "worth": {name: _worth_json(one) for name, one in line.worth.items()},
+    }
+
+
+def _worth_json(worth: Worth) -> dict[str, str | None]:
+    """What a finding comes to: all null where it is not known."""
+    known = worth.amount is not None
+    return {
+        "amount": money_text(worth.amount, worth.currency),
+        "currency": worth.currency if known else None,
+        "from": worth.source if known else None,
     }
 
 
@@ -68,6 +81,7 @@ def plan_json(plan: Plan, cycle: str, zone: ZoneInfo) -> dict[str, Any]:
                 for one in plan.unmapped_products
             ],
         },
+        "tie_out": [tie_out_json(one) for one in plan.tie_outs if not one.agrees],
         "errors": [
             {
                 "connection": error.connection,

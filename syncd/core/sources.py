@@ -30,7 +30,8 @@ def suspect_sources(
     """connection -> sentence, for sources whose total fell further than `source_drop` percent since it was believed.
 
     Only customers that are mapped count, and of them only those read whole now and then: a tenant that could not be
-    read is told elsewhere, one that is gone counts as zero for as long as it is mapped.
+    read is told elsewhere, one that is gone counts as zero for as long as it is mapped. What counts a period begins
+    each one at nothing (hours, tickets, metered usage): its fall says nothing of the source.
     """
     result = {}
     mapped: dict[str, set[str]] = defaultdict(set)
@@ -45,6 +46,8 @@ def suspect_sources(
         believed = past.customers.get(connection, {})
         before, now = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
         for (customer_id, query), reading in view.readings.items():
+            if query.measure in view.of_period:
+                continue
             was = believed[customer_id].totals.get(str(query)) if customer_id in believed else None
             if was is not None and reading.state is State.KNOWN and customer_id in mapped[connection]:
                 before[str(query)] += was
@@ -52,7 +55,7 @@ def suspect_sources(
         lost: dict[str, dict[str, None]] = defaultdict(dict)
         for customer_id, customer in gone[connection].items():
             for text, was in believed[customer_id].totals.items() if customer_id in believed else ():
-                if not text.startswith(TRACE) and was > 0:
+                if not text.startswith(TRACE) and was > 0 and measure_of(text) not in view.of_period:
                     before[text] += was
                     lost[text][customer] = None
         for text, was in sorted(before.items()):
@@ -64,6 +67,11 @@ def suspect_sources(
                     f"more than source_drop {plain(source_drop)}%{_until_mended(connection, sorted(lost[text]))}"
                 )
     return result
+
+
+def measure_of(text: str) -> str:
+    """The measure of a query's text."""
+    return text.partition(" where ")[0]
 
 
 def _until_mended(connection: str, customers: Sequence[str]) -> str:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from syncd.core import keys
+from syncd.core.closing import is_forgotten
 from syncd.core.effects import Site, line_effects, own_before, own_identity
 from syncd.core.findings import Number
 from syncd.core.place import Desk, Place, own_in
+from syncd.core.pricing import Unpriced
 from syncd.core.rules import Direction
-from syncd.core.true_up import NOTHING, Meddling, Proposal, text_of
+from syncd.core.true_up import NOTHING, Meddling, Proposal, charged, text_of
 from syncd.money import ZERO, plain
 from syncd.periods import Period, preceding
 
@@ -27,15 +29,21 @@ def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decim
     due = max(wanted - recurring, ZERO)  # what syncd added is taken back before a person must lower the line
     if wanted < recurring and own <= 0:
         obstacle = f'the recurring line bills {plain(recurring)}, more than is due; true_up "line" only adds'
+        if (shown := billed - recurring) != own:  # somebody changed them: nothing else would tell
+            obstacle += f"; {_edited(site, shown, own)}"
         return Proposal(obstacle=obstacle)
     previous = desk.past.lines.get(own_identity(site, preceding(site.period)), NOTHING).own_quantity
     if site.rule.increase is Direction.NEXT_PERIOD and fresh and own < previous < due:
         due = previous  # as much as in the last period is no increase: only what goes beyond it waits
-    text = text_of(desk, site, used, quantity=due - own, before=own, to=due)
     step = (previous, due) if previous > 0 else None
+    try:
+        money = charged(site, recurring + own, recurring + due, used, started=recurring + own > 0)
+    except Unpriced as why:
+        return Proposal((), step, str(why), unpriced=True)
+    text = text_of(desk, site, used, quantity=due - own, before=own, to=due, priced=money)
     if billed - recurring > own:  # what is missing may be there: a restored ledger forgot it, or the rule's old name
         return Proposal((), step)
-    return Proposal(line_effects(site, desk.past, due, text), step)
+    return Proposal(line_effects(site, desk.past, due, text, money), step)
 
 
 def situation(site: Site, wanted: Decimal, billed: Decimal) -> str:
@@ -60,4 +68,10 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
     shown, known = own_in(place.target, site.period), own_before(history)
     if shown == known or (shown < known and (history.posted is None or history.open is not None)):
         return Meddling(stands)
-    return Meddling(stands, f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(known)}")
+    family = f"{keys.family(own_identity(site))}:"
+    forgotten = any(is_forgotten(one.marker, site.period, desk.past, family) for one in place.target.own)
+    return Meddling(stands, _edited(site, shown, known), forgotten=forgotten)
+
+
+def _edited(site: Site, shown: Decimal, known: Decimal) -> str:
+    return f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(known)}"

@@ -24,6 +24,7 @@ from syncd.core.evidence import canonical, keep_rule
 from syncd.core.intents import Writing, write_down
 from syncd.core.memory import known_customers
 from syncd.core.plan import Plan, make_plan
+from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
 from syncd.core.rules import Mappings, Mode
 from syncd.core.shown import derivation_json
@@ -67,9 +68,10 @@ class Cycle:
 
     @property
     def exit_status(self) -> int:
-        """1 where something failed, else 3 where something waits for a person or a guard tripped, also where nothing
-        is written down because of the mode; else 0."""
-        return 1 if self.failed else 3 if self.waiting or self.guarded else 0
+        """1 where something failed, else 3 where something waits for a person (to approve it, or to mend it in the
+        billing system) or a guard tripped, also where nothing is written down because of the mode; else 0."""
+        by_hand = any(line.action is Action.HOLD and not line.effects for line in self.plan.lines)
+        return 1 if self.failed else 3 if self.waiting or by_hand or self.guarded else 0
 
     @property
     def guarded(self) -> bool:
@@ -138,7 +140,7 @@ def look(
     with open_connections(config, kinds, clock, ledger, stop=stop) as opened:
         moment = moment_of(config, clock())
         seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
-        past = recalled(past, ledger, mappings, seen, moment)
+        past, seen = _recalled(config, past, seen, ledger, opened, mappings, moment)
         return _plan(config, mappings, seen, past, moment, seen.errors, counting=counting)
 
 
@@ -170,7 +172,7 @@ def run_cycle(
         # A restored ledger may have forgotten what it posted: a person lets each change through until everything that
         # is mapped was read whole once (RELIABILITY, rule 12).
         log.warning("ledger_restored", consequence="every change waits for a person until one cycle read everything")
-        config = _lowered(config, Mode.PROPOSE)
+        config = _asking(_lowered(config, Mode.PROPOSE))
     cycle = ledger.begin_cycle(str(config.house.mode), now.astimezone(config.house.zone))
     with structlog.contextvars.bound_contextvars(cycle=cycle):
         with open_connections(config, kinds, clock, ledger, remember=True, stop=stop) as opened:
@@ -178,7 +180,7 @@ def run_cycle(
             past = ledger.past()
             moment = moment_of(config, now)
             seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
-            past = recalled(past, ledger, mappings, seen, moment)
+            past, seen = _recalled(config, past, seen, ledger, opened, mappings, moment)
             errors = (*doubts, *seen.errors, *troubles)
             plan = _plan(config, mappings, seen, past, moment, errors, counting=agreed is None)
             if agreed is not None and not agreed(plan):
@@ -220,6 +222,13 @@ def _lowered(config: Config, ceiling: Mode) -> Config:
     return replace(config, house=replace(config.house, ceiling=lowest))
 
 
+def _asking(config: Config) -> Config:
+    """The config without `foreign_edit = "accept"`: what a ledger forgot that it wrote itself looks like an edit."""
+    if config.house.safety.foreign_edit != "accept":
+        return config
+    return replace(config, house=replace(config.house, safety=replace(config.house.safety, foreign_edit="hold")))
+
+
 def _doubt(ledger: Ledger, now: datetime) -> tuple[ReadError, ...]:
     """A clock that fell back says the wrong period: nothing is posted by it (RELIABILITY, "Time")."""
     latest = ledger.latest_as_of(after=now + JUMP)
@@ -252,6 +261,18 @@ def _plan(
     return make_plan(
         mappings, config.house, seen.views, seen.resolution, past, moment, errors=errors, counting=counting
     )
+
+
+def _recalled(
+    config: Config,
+    past: Past,
+    seen: Readings,
+    ledger: Ledger,
+    opened: Mapping[str, Opened],
+    mappings: Mappings,
+    moment: Moment,
+) -> tuple[Past, Readings]:
+    return recalled(past, seen, ledger, opened, mappings, config.house, moment, _evidence(config, past))
 
 
 def _evidence(config: Config, past: Past) -> Evidence:

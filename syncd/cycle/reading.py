@@ -20,11 +20,12 @@ import structlog
 from syncd.connect.contract import Ask
 from syncd.core.entries import Observation, Past
 from syncd.core.evidence import keep_billing, keep_reading
+from syncd.core.ownership import fed_kinds
 from syncd.core.resolve import ReadError, Resolution, Resolved, View, resolve, wanted_queries
 from syncd.core.rules import BillRef, InvoicedRef, Mappings
 from syncd.cycle.connections import Opened
 from syncd.errors import UserFault, VendorError
-from syncd.model import Billing, Moment, Product, Query, Reading, RemoteCustomer, State
+from syncd.model import Billing, Feed, Moment, Product, Query, Reading, RemoteCustomer, State
 
 T = TypeVar("T")
 K = TypeVar("K", str, tuple[str, Query])
@@ -89,6 +90,8 @@ def read_world(
     failed: dict[str, ReadError] = {}
     customers: dict[str, tuple[RemoteCustomer, ...] | None] = {}
     products: dict[str, tuple[Product, ...] | None] = {}
+    feeds: dict[str, tuple[Feed, ...] | None] = {}
+    fed = fed_kinds(mappings.rules, {name: one.connector.kind for name, one in opened.items()})
     tell = _teller(desk, progress)
     with _pools(opened) as submit:
         jobs: list[Future[None]] = []
@@ -112,9 +115,12 @@ def read_world(
             for group in _batches(opened[name], [listed[id_] for id_ in _known_ids(name, resolution)]):
                 jobs.append(submit(name, _lines, desk, opened[name], group, moment, tell))
 
-        lists = _lists(opened, submit, failed)
+        lists = _lists(opened, submit, failed, fed)
         for job in as_completed(lists):
             name, what = lists[job]
+            if what == "feeds":
+                feeds[name] = job.result()
+                continue
             if what == "customers":
                 customers[name] = job.result()
                 read_customers(name)
@@ -137,6 +143,12 @@ def read_world(
             billings=desk.billings[name],
             default_query=defaults[name],
             operations=frozenset(one.abilities.operations),
+            undrafted=frozenset(name for name, one_way in one.abilities.operations.items() if one_way.asks_a_person),
+            catalogue=one.abilities.catalogue,
+            kind=one.connector.kind,
+            may_feed=one.abilities.feeds & fed,
+            feeds=feeds.get(name, ()),
+            of_period=frozenset(measure for measure, told in one.abilities.measures.items() if told.of_period),
             keeps_quantity=one.abilities.keeps_quantity,
             description_length=one.abilities.description_length,
             error=failed.get(name),
@@ -159,9 +171,13 @@ INVOICED = Query("invoiced")
 
 
 def _lists(
-    opened: Mapping[str, Opened], submit: Callable[..., Future[Any]], failed: dict[str, ReadError]
+    opened: Mapping[str, Opened],
+    submit: Callable[..., Future[Any]],
+    failed: dict[str, ReadError],
+    fed: frozenset[str],
 ) -> dict[Future[Any], tuple[str, str]]:
-    """The customer and product lists of every connection, being read: job -> (connection, "customers" or "products").
+    """The customer and product lists of every connection, being read: job -> (connection, "customers", "products" or
+    "feeds"). Whom a system feeds is asked only where a rule bills into such books (`fed`).
 
     A list that could not be read whole comes as None, with its error in `failed`.
     """
@@ -174,10 +190,14 @@ def _lists(
             log.info("list_unreadable", connection=name, code=error.code, reason=str(error))
             return None
 
-    jobs = {submit(name, listed, name, one.connection.customers): (name, "customers") for name, one in opened.items()}
+    jobs: dict[Future[Any], tuple[str, str]] = {}
     for name, one in opened.items():
-        if "billed" in one.abilities.reads:
+        jobs[submit(name, listed, name, one.connection.customers)] = name, "customers"
+    for name, one in opened.items():
+        if one.abilities.bill_keys:
             jobs[submit(name, listed, name, one.connection.products)] = name, "products"
+        if one.abilities.feeds & fed:
+            jobs[submit(name, listed, name, one.connection.feeds)] = name, "feeds"
     return jobs
 
 

@@ -17,6 +17,7 @@ from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.rules import Mode
 from syncd.core.shown import money_text, quantity_text
+from syncd.core.worth import DRIFT, UNKNOWN
 from syncd.model import OWN_ACTIONS, Operation, State
 from syncd.money import ZERO, plain
 from syncd.web.board import Snapshot
@@ -47,6 +48,7 @@ FINDING_WORDS: Mapping[str, str] = {
     "overbilling": "more is billed than is owed",
     "shelfware": "more is bought than is used",
     "unlicensed": "more is used than is bought",
+    "paid grace": "the commitment is over, and it is billed on",
     "books gap": "billed and invoiced differ",
     "missing line": "no open line bills it",
     "missing agreement": "no agreement to bill it in",
@@ -56,6 +58,7 @@ FINDING_WORDS: Mapping[str, str] = {
     "duplicate line": "two lines bill the same",
     "two rules, one line": "two rules bill the same line",
     "foreign edit": "somebody changed what syncd wrote",
+    "outcome unknown": "a posting went out and its outcome is not known",
     "over maximum": "the count is over the rule's maximum",
     "rival writer": "another integration writes it, too",
     "gone": "the customer or tenant is no longer there",
@@ -146,8 +149,14 @@ def row(line: PlanLine) -> Row:
         difference=signed(line.difference),
         rising=bool(line.difference and line.difference > 0),
         money=signed_money(line.amount, line.currency),
-        findings=tuple((kind_of(finding), finding) for finding in line.findings),
+        findings=tuple((kind_of(finding), finding + _worth(line, finding)) for finding in line.findings),
     )
+
+
+def _worth(line: PlanLine, finding: str) -> str:
+    """The money of a finding where no column shows it; "" where it is not known."""
+    worth = line.worth.get(finding, UNKNOWN)
+    return "" if worth.amount is None or finding in DRIFT else f" {money(worth.amount, worth.currency)}"
 
 
 def _cell(line: PlanLine, name: str) -> Cell:
@@ -233,31 +242,36 @@ def sum_of(lines: Iterable[PlanLine], finding: str) -> Sum:
         if finding not in line.findings:
             continue
         count += 1
-        if line.amount is None:
+        worth = line.worth.get(finding, UNKNOWN)
+        if worth.amount is None:
             unpriced += 1
         else:
-            by_currency[line.currency] += abs(line.amount)
+            by_currency[worth.currency] += worth.amount
     return Sum(count, tuple(money(amount, name) for name, amount in sorted(by_currency.items())), unpriced)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How often something differs. `share`: percent of the most frequent one, for the bar."""
+    """How often something differs. `share`: percent of the most frequent one, for the bar. `money`: what those with a
+    known price or cost come to in a period, by currency."""
 
     name: str
     kind: str
     words: str
     count: int
     share: int
+    money: tuple[str, ...] = ()
 
 
 def findings_of(lines: Iterable[PlanLine]) -> list[Finding]:
     """The most frequent first."""
+    lines = list(lines)
     counts = Counter(finding.partition(":")[0] for line in lines for finding in line.findings)
     most = max(counts.values(), default=1)
     return [
-        Finding(name, kind_of(name), FINDING_WORDS.get(name, ""), count, max(count * 100 // most, 2))
+        Finding(name, kind_of(name), FINDING_WORDS.get(name, ""), count, share, sum_of(lines, name).money)
         for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        for share in (max(count * 100 // most, 2),)
     ]
 
 

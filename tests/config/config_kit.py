@@ -60,7 +60,7 @@ KINDS: Mapping[str, Connector] = MappingProxyType(
             PsaSettings,
             Abilities(
                 reads=frozenset({"billed", "invoiced", "used"}),
-                measures={"hours": Measure("used", "hours", frozenset({"billable", "board"}))},
+                measures={"hours": Measure("used", "hours", frozenset({"billable", "board"}), of_period=True)},
                 filters={"billable": Filter("flag", "billable"), "board": Filter("texts", "boards")},
                 operations={
                     Operation.SET_QUANTITY: _SET,

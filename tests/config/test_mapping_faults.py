@@ -156,39 +156,59 @@ def test_mistake_in_rule(folder: Folder, line: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("line", "faults"),
     [
-        ('true_up = "usage"\naggregate = "peak"\ngrace = "2d"',
-         ['true_up: "usage" is not available yet in this version.',
-          "aggregate: is not available yet in this version.",
-          "grace: is not available yet in this version."]),
-        ('price = { model = "unit", unit = 12.5 }', ["price: is not available yet in this version."]),
-        ('notify = ["80%"]', ["notify: is not available yet in this version."]),
+        ('true_up = "usage"\naggregate = "peak"\ngrace = "2d"', []),
+        ('true_up = "usage"',
+         ['aggregate: is missing: true_up = "usage" bills one number of a period. '
+          "One of: peak, average, last, sum, p95."]),
+        ('true_up = "usage"\naggregate = "mean"',
+         ['aggregate: must be "peak", "average", "last", "sum" or "p95".']),
+        ('true_up = "usage"\naggregate = "sum"\nprorate = "daily"',
+         ['prorate: does nothing with true_up = "usage", which bills whole periods.']),
+        ('aggregate = "peak"\ngrace = "2d"',
+         ['aggregate: does nothing without true_up = "usage".', 'grace: does nothing without true_up = "usage".']),
+        ('price = { model = "unit", unit = 12.5 }', []),
+        ('price = { model = "unit", unit = 12.5, currency = "EUR" }', []),
+        ('price = { model = "unit", unit = 12.5 }\nnotify = ["80%", "100%"]', []),
+        ('true_up = "line"\nprorate = "daily"\nprice = { model = "unit", unit = 1 }',
+         ["prorate: does not go with a price of the rule's own: a part of a period has no tiers."]),
+        ('notify = ["80%"]', ["notify: does nothing without a price, whose bounds it is about."]),
         ('price = { model = "gradated" }',
-         ['price.model: there is no price model "gradated". Did you mean "graduated"?',
-          "price: is not available yet in this version."]),
+         ['price.model: there is no price model "gradated". Did you mean "graduated"?']),
+        ('price = { unit = 3 }',
+         ["price.model: is missing. One of: unit, graduated, volume, package, commit, plan, outcome."]),
         ('price = { model = "graduated", tiers = [{ up_to = 5, unit = 1 }, { up_to = 3, uni = 2 }] }',
-         ['price.tiers[2].uni: unknown key. Did you mean "unit"?', "price: is not available yet in this version."]),
+         ['price.tiers[2].uni: unknown key. Did you mean "unit"?']),
         ('price = { model = "volume", tiers = [{ up_to = 5, unit = 1 }, { up_to = 5, unit = 2 }] }',
-         ["price: has bounds (up_to) that do not rise.", "price: is not available yet in this version."]),
+         ["price: has bounds (up_to) that do not rise."]),
         ('price = { model = "volume", tiers = [{ unit = 1 }, { up_to = 5, unit = 2 }] }',
-         ["price: leaves up_to out before the last one.", "price: is not available yet in this version."]),
-        ('price = { model = "package", size = 0, unit = 1 }',
-         ["price.size: must be more than 0.", "price: is not available yet in this version."]),
-        ('price = { model = "commit", commit = 5, unit = 1, burst = 2, markup = "10%", minimum_amount = 3 }',
-         ["price: is not available yet in this version."]),
+         ["price: leaves up_to out before the last one."]),
+        ('price = { model = "package", size = 0, unit = 1 }', ["price.size: must be more than 0."]),
+        ('price = { model = "package", size = 5, unit = 1, markup = "10%" }',
+         ["price: has a markup: a package has a price of its own, unit."]),
+        ('price = { model = "commit", commit = 5, unit = 1, burst = 2, minimum_amount = 3 }', []),
+        ('price = { model = "commit", commit = 5, unit = 1, burst = 2, markup = "10%" }',
+         ["price: has a markup and unit prices: the markup is used where a unit price is left out."]),
+        ('price = { model = "commit", commit = 5, unit = 1 }',
+         ["price: needs unit = 10.00 and burst = 14.00, or a markup on the vendor's cost."]),
+        ('price = { model = "commit", commit = 5, unit = 1, markup = "10%" }', []),
+        ('price = { model = "graduated", tiers = [{ up_to = 5, unit = 1 }, {}], markup = "10%" }', []),
+        ('price = { model = "graduated", tiers = [{ up_to = 5, unit = 1 }, {}] }',
+         ["price: needs a unit in every tier, like { up_to = 10, unit = 12.00 }, or a markup on the vendor's cost."]),
+        ('price = { model = "unit", unit = 1, markup = "10%" }',
+         ["price: has a markup and unit prices: the markup is used where a unit price is left out."]),
+        ('price = { model = "unit", unit = 1, minimum_amount = 5, maximum_amount = 4.5 }',
+         ["price: has a minimum_amount of 5, above its maximum_amount of 4.5."]),
+        ('price = { model = "unit", unit = -1 }', ["price.unit: must be at least 0."]),
+        ('price = { model = "unit" }', ["price: needs unit = 12.00, or a markup on the vendor's cost."]),
         ('price = { model = "plan", plans = [{ up_to = 5, product = "S" }, { product = "L" }], '
          'dwell = 2, band = "5%" }',
-         ["price: is not available yet in this version."]),
+         ['price.model: "plan" is not available yet in this version.']),
         ('price = { model = "outcome", steps = [{ at_least = 99.9, amount = 500 }, { amount = -250 }] }',
-         ["price: is not available yet in this version."]),
-        ('price = { model = "unit" }',
-         ["price: needs unit = 12.00, or a markup on the vendor's cost.",
-          "price: is not available yet in this version."]),
-        ('notify = [80]',
-         ['notify: must be a percentage in quotes, like notify = ["80%", "100%"].',
-          "notify: is not available yet in this version."]),
+         ['price.model: "outcome" is not available yet in this version.']),
+        ('notify = [80]', ['notify: must be a percentage in quotes, like notify = ["80%", "100%"].']),
     ],
 )  # fmt: skip
-def test_key_of_a_later_version_is_judged_and_refused(folder: Folder, line: str, faults: list[str]) -> None:
+def test_prices_and_what_goes_with_them(folder: Folder, line: str, faults: list[str]) -> None:
     folder.mapping(CUSTOMER + RULE + line + "\n")
 
     assert folder.faults() == [PREMIUM + fault for fault in faults]
@@ -393,3 +413,31 @@ def test_a_description_may_not_name_people_whom_the_evidence_leaves_out(folder: 
         f'mappings/m.toml › rule "Premium" › description: names people, but [evidence] subjects is "{kept}". '
         'Take {subjects} out, or set subjects = "names".'
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "aggregate", "faults"),
+    [
+        ('{ from = "psa", measure = "hours" }', "last", []),
+        ('{ from = "psa", measure = "hours" }', "sum",
+         ['aggregate: "sum" would charge "hours" many times: it grows through its period. Use "last".']),
+        ('[{ from = "psa", measure = "hours" }, { from = "cloud", sku = "SPB" }]', "last",
+         ['count: "hours" counts what happened in a period, and "assigned" what is there. '
+          'With true_up = "usage", make two rules of them.']),
+    ],
+)  # fmt: skip
+def test_what_grows_through_a_period_is_not_added_up(
+    folder: Folder, counts: str, aggregate: str, faults: list[str]
+) -> None:
+    folder.mapping(
+        f'''{CUSTOMER}
+[[rule]]
+name = "Premium"
+count = {counts}
+bill = {{ to = "psa", agreement = "Managed*", product = "BP" }}
+true_up = "usage"
+aggregate = "{aggregate}"
+'''
+    )
+
+    assert folder.faults() == [PREMIUM + fault for fault in faults]

@@ -258,3 +258,5 @@ def test_json_and_rows_say_the_same_with_one_row_a_line() -> None:
 def test_a_cell_never_begins_a_formula(start: str) -> None:
     assert safe_cell(f"{start}HYPERLINK(1)") == f"'{start}HYPERLINK(1)"
     assert safe_cell(f"a{start}") == f"a{start}"
+    assert safe_cell("-56.00") == "-56.00"
+    assert safe_cell("-1+2") == "'-1+2"

@@ -128,16 +128,19 @@ def test_the_lines_of_a_period_sum_to_what_was_due_whenever_they_are_billed(
     assert len({one.key for one in psa.done}) == len(psa.done)
 
 
-def test_a_late_line_without_a_ledger_is_counted_by_its_days() -> None:
-    """A ledger that forgot it: what the list shows is what is billed in those days, so that nothing is posted twice."""
+@pytest.mark.parametrize(("rule", "billed"), [("Premium", 25), ("Renamed", 27)])
+def test_a_late_line_that_the_ledger_forgot_is_counted_in_its_own_period(rule: str, billed: int) -> None:
+    """By its mark: counted by its days it would pass for December's own line, and December would never be billed. Under
+    another rule no mark tells, and what the list shows is what is billed in those days."""
     base, book = free(27, true_up=LINE), Book()
     psa = Psa({"l1": line(25)}, closed(NOVEMBER, NOVEMBER.last))
     step(base, book, psa)
     psa.agreements = closed(DECEMBER, NOVEMBER.last)
+    later = base.but(rules=tuple(replace(one, name=rule) for one in base.rules))
 
-    seen = step(base, Book(), psa, IN_DECEMBER, send=False).lines[0]
+    seen = step(later, Book(), psa, IN_DECEMBER, send=False).lines[0]
 
-    assert told(seen.billed) == (27,)
+    assert told(seen.billed) == (billed,)
 
 
 @pytest.mark.parametrize("state", [EntryState.HELD, EntryState.PLANNED])

@@ -36,7 +36,7 @@ from syncd.model import RemoteCustomer, State, Subject
 
 LINE_KEYS = (
     "id customer rule connection bought used billed invoiced states target difference amount currency findings action "
-    "reason guards"
+    "reason guards worth"
 ).split()
 ENTRY_KEYS = (
     "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "
@@ -51,7 +51,7 @@ def shown(found: World) -> dict[str, Any]:
 def test_the_keys_of_a_plan() -> None:
     made = shown(world())
 
-    assert list(made) == ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "errors"]
+    assert list(made) == ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "tie_out", "errors"]
     assert list(made["lines"][0]) == LINE_KEYS
     assert list(made["unmapped"]) == ["customers", "products"]
     assert json.loads(json.dumps(made)) == made
@@ -71,6 +71,7 @@ def test_the_example_of_the_interface() -> None:
         "states": {"bought": "known", "used": "known", "billed": "known"},
         "target": "27", "difference": "2", "amount": None, "currency": None,
         "findings": ["leakage", "shelfware"], "action": "post", "reason": "increase is now", "guards": [],
+        "worth": {name: dict.fromkeys(("amount", "currency", "from")) for name in ("leakage", "shelfware")},
     }  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from stage import ALDER, BIRCHWOOD, CEDAR, DOGWOOD, PREMIUM, STANDARD, Stage, ru
 from syncd.sandbox.kit import Effect
 
 # INTERFACE 4, in its order.
-PLAN_KEYS = ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "errors"]
+PLAN_KEYS = ["cycle", "as_of", "mode", "checksum", "lines", "unmapped", "tie_out", "errors"]
 LINE_KEYS = (
     "id customer rule connection bought used billed invoiced states target difference amount currency findings "
-    "action reason guards"
+    "action reason guards worth"
 ).split()
 ENTRY_KEYS = (
     "id key cycle customer rule connection operation period from to amount currency state remote_id attempts "

@@ -17,6 +17,7 @@ from syncd.clock import make_clock
 from syncd.config import load
 from syncd.connect.registry import Kinds
 from syncd.core.entries import EntryState
+from syncd.core.policy import Action
 from syncd.cycle import Cycle, run_cycle
 from syncd.ledger import Ledger
 from syncd.web.board import Board
@@ -349,3 +350,13 @@ def test_the_worst_of_a_cycle_wins(raise_stage: Callable[..., Stage]) -> None:
 
     assert (cycle.failed, cycle.guarded, cycle.exit_status) == (True, True, 1)
     assert {one.state for one in cycle.entries} == {EntryState.HELD}
+
+
+def test_what_a_person_must_mend_in_the_billing_system_is_no_success(raise_stage: Callable[..., Stage]) -> None:
+    """There is nothing to approve and no guard to name; it waits for a person all the same."""
+    stage = raise_stage(1)
+    settled = cycle_of(stage)
+    asked = [replace(line, action=Action.HOLD, effects=()) for line in settled.plan.lines]
+
+    assert settled.exit_status == 0
+    assert replace(settled, plan=replace(settled.plan, lines=tuple(asked))).exit_status == 3

@@ -23,6 +23,7 @@ from syncd.core.resolve import ReadError
 from syncd.core.rules import House, Mode
 from syncd.core.shown import derivation_json
 from syncd.core.unmapped import Unmapped
+from syncd.core.worth import DRIFT, Worth
 from syncd.cycle import Cycle
 from syncd.ledger import Ledger
 from syncd.model import Moment, Operation, Posting, State, Wire
@@ -97,6 +98,9 @@ def line(
         "reason": "increase is now",
         "mode": Mode.POST,
     }
+    if amount is not None:
+        drift = Worth(abs(Decimal(amount)), str(more.get("currency", "USD")), "cw")
+        plain["worth"] = {finding: drift for finding in findings if finding in DRIFT}
     return PlanLine(**plain | more)
 
 
