@@ -1,0 +1,553 @@
+"""Draft invoices and credit notes: the bytes, what answers mean, never twice, never over somebody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connectors.xero.api import permitted
+from syncd.connect.documents import charges
+from syncd.errors import VendorError
+from syncd.model import Absent, Found, Moved, NotSent, Operation, Posting, Receipt, Refused, Unknown, Wire
+from syncd.money import plain
+
+if TYPE_CHECKING:
+    from conftest import Bench, replace
+else:
+    from dataclasses import replace
+
+    Bench = Any
+
+Make = Callable[..., Bench]
+
+
+def sent(wire: Wire) -> dict[str, Any]:
+    """The one document in a wire."""
+    [(_, [document])] = json.loads(wire.body, parse_float=Decimal).items()
+    return dict(document)
+
+
+# --- the bytes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_created_and_never_upserted(bench: Bench) -> None:
+    wire = bench.connect().wire(bench.line())
+    document, headers = sent(wire), dict(wire.headers)
+
+    assert (wire.method, wire.path) == ("PUT", "api.xro/2.0/Invoices?summarizeErrors=false&unitdp=4")
+    assert document.pop("InvoiceNumber").startswith("SD-")
+    assert document == {
+        "Type": "ACCREC",
+        "Status": "DRAFT",
+        "Contact": {"ContactID": bench.customer().id},
+        "Reference": "sd-t1-aaaa 2 20261101-20261130",
+        "Date": "2026-11-30",
+        "LineAmountTypes": "Exclusive",
+        "CurrencyCode": "USD",
+        "LineItems": [
+            {
+                "ItemCode": "M365-BP",
+                "Description": "Microsoft 365 Business Premium, 2026-11: 2 more, 25 to 27",
+                "Quantity": 2,
+                "UnitAmount": 28,
+            }
+        ],
+    }
+    assert headers["xero-tenant-id"] == bench.double.books.tenant
+    assert 20 < len(headers["idempotency-key"]) <= 128
+
+
+def test_number_and_key_are_the_postings_own(bench: Bench) -> None:
+    connection = bench.connect()
+    one, again, other = (connection.wire(bench.line(key=key)) for key in ("k1", "k1", "k2"))
+
+    assert one == again
+    assert sent(one)["InvoiceNumber"] != sent(other)["InvoiceNumber"]
+    assert dict(one.headers)["idempotency-key"] != dict(other.headers)["idempotency-key"]
+
+
+def test_a_credit_note_has_positive_amounts_and_is_a_draft(bench: Bench) -> None:
+    wire = bench.connect().wire(bench.credit())
+    document = sent(wire)
+
+    assert wire.path.startswith("api.xro/2.0/CreditNotes?")
+    assert (document["Type"], document["Status"]) == ("ACCRECCREDIT", "DRAFT")
+    assert (document["LineItems"][0]["Quantity"], document["LineItems"][0]["UnitAmount"]) == (1, 28)
+    assert isinstance(bench.post(bench.credit()), Receipt)
+    [made] = bench.documents("CreditNotes")
+    assert (made["Status"], made["SubTotal"]) == ("DRAFT", Decimal("28.00"))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit", "amount", "wanted"),
+    [
+        ("2", "28.00", "56.00", ("2", "28")),
+        ("3", None, "10.00", ("1", "10")),  # a third of ten has no end
+        ("8", None, "10.01", ("1", "10.01")),  # 1.25125 has five digits
+        ("8", None, "10.02", ("8", "1.2525")),
+        ("2.5", "3.00", "7.50", ("2.5", "3")),
+        ("0.33333", "30.00", "10.00", ("1", "10")),  # five digits of a quantity would be rounded
+        ("8", "0.00125", "0.01", ("1", "0.01")),  # five digits of a price too
+        ("4", None, "0.00", ("4", "0")),
+        ("3", "28.00", "42.00", ("3", "14")),  # a share of the period
+        ("7", "28.00", None, ("7", "28")),
+    ],
+)
+def test_xeros_arithmetic_cannot_change_the_amount(
+    bench: Bench, quantity: str, unit: str | None, amount: str | None, wanted: tuple[str, str]
+) -> None:
+    posting = bench.line(
+        quantity=Decimal(quantity),
+        unit_price=None if unit is None else Decimal(unit),
+        amount=None if amount is None else Decimal(amount),
+    )
+    [line] = sent(bench.connect().wire(posting))["LineItems"]
+    assert (plain(Decimal(line["Quantity"])), plain(Decimal(line["UnitAmount"]))) == wanted
+    assert isinstance(bench.post(posting), Receipt)
+    [made] = bench.documents()
+    assert made["SubTotal"] == (Decimal(amount) if amount else Decimal("196.00"))
+
+
+def test_a_long_description_is_cut_between_words(bench: Bench) -> None:
+    wire = bench.connect().wire(bench.line(description="seat of somebody, " * 100))
+    text = sent(wire)["LineItems"][0]["Description"]
+    assert len(text) <= 1000
+    assert text.endswith("somebody…")
+
+
+def test_words_of_every_alphabet_arrive_as_they_are(bench: Bench) -> None:
+    text = 'Ålder "Dental" & Söhne <12 €> 歯科'
+    bench.post(bench.line(description=text))
+    assert bench.documents()[0]["LineItems"][0]["Description"] == text
+
+
+# --- several in one document ------------------------------------------------------------------------------------------
+
+
+def several(bench: Bench, count: int = 4) -> list[Posting]:
+    codes = ("M365-BP", "M365-BS", "EXO-P1", "VISIO-P2", "O365-E3")[:count]
+    return [
+        bench.line(
+            key=f"k-{code}", marker=f"sd-t1-{number}", product=code, product_id=bench.product(code).id,
+            quantity=Decimal(number), unit_price=None, amount=Decimal(number) * 10,
+        )
+        for number, code in enumerate(codes, 1)
+    ]  # fmt: skip
+
+
+def test_rules_of_one_customer_and_period_share_one_document(bench: Bench) -> None:
+    postings = several(bench)
+    connection = bench.connect()
+    assert len({connection.together(one) for one in postings}) == 1
+    receipt = connection.send(postings[0], connection.gather(postings))
+
+    assert isinstance(receipt, Receipt)
+    [made] = bench.documents()
+    assert made["SubTotal"] == Decimal("100.00")
+    assert [one.mark for one in charges(made["Reference"])] == [one.marker for one in postings]
+    assert len(made["Reference"]) <= 255
+    for number, posting in enumerate(postings, 1):
+        assert connection.find(posting) == Found(made["InvoiceID"], Decimal(number))
+    read = {line.marker: line.quantity for line in bench.billing().lines if line.once}
+    assert read == {one.marker: one.quantity for one in postings}
+
+
+def test_a_document_of_one_is_its_own_wire_and_the_number_knows_no_order(bench: Bench) -> None:
+    connection, postings = bench.connect(), several(bench)
+    assert connection.gather(postings[:1]) == connection.wire(postings[0])
+    one, other = connection.gather(postings), connection.gather(postings[::-1])
+    assert sent(one)["InvoiceNumber"] == sent(other)["InvoiceNumber"]
+    assert sent(one)["InvoiceNumber"] != sent(connection.gather(postings[:3]))["InvoiceNumber"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operation": Operation.POST_CREDIT},
+        {"customer_id": "somebody-else"},
+        {"period": "2026-10"},
+        {"ends": date(2026, 11, 29)},
+        {"currency": "EUR"},
+    ],
+)
+def test_what_differs_in_more_than_its_product_stands_alone(bench: Bench, change: dict[str, Any]) -> None:
+    connection = bench.connect()
+    other = replace(bench.line(key="k9", marker="sd-t1-kk"), **change)
+    assert connection.together(bench.line()) != connection.together(other)
+    with pytest.raises(ValueError, match="do not belong"):
+        connection.gather([bench.line(), other])
+
+
+def test_the_four_longest_charges_fit_into_the_reference(bench: Bench) -> None:
+    connection = bench.connect()
+    assert connection.together(bench.line()) != ""
+    longest = [
+        bench.line(key=f"k{n}", marker=f"sd-abcdefgh-{n}234567890ab", quantity=Decimal("123456.7891"), unit_price=None,
+                   amount=Decimal("99999.99"))
+        for n in range(4)
+    ]  # fmt: skip
+    assert len(sent(connection.gather(longest))["Reference"]) <= 255
+    with pytest.raises(ValueError, match="more charges"):
+        connection.gather([*longest, bench.line()])
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_receipt_names_the_record_and_its_number(bench: Bench) -> None:
+    receipt = bench.post(bench.line())
+    [made] = bench.documents()
+    assert receipt == Receipt(made["InvoiceID"], made["InvoiceNumber"])
+    assert made["Status"] == "DRAFT"
+    assert made["LineItems"][0]["AccountCode"] == "200"  # the item's, as its tax
+    assert made["LineItems"][0]["TaxType"] == "OUTPUT"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "change", "words"),
+    [
+        (lambda d: None, {"product": "GONE"}, "Item code 'GONE' is not valid"),
+        (lambda d: d.edit("Contacts", d.contact("Alder Dental Group")["ContactID"], ContactStatus="ARCHIVED"), {},
+         "Restore the contact in Xero"),
+        (lambda d: d.books.organisation.update(PeriodLockDate=date(2026, 11, 30)), {}, "open period"),
+        (lambda d: None, {"currency": "EUR"}, "not subscribed to currency EUR"),
+        (lambda d: None, {"customer_id": "22222222-2222-4222-8222-222222222222"}, "contact ID does not exist"),
+    ],
+)  # fmt: skip
+def test_an_error_inside_a_200_is_a_refusal_in_words(
+    bench: Bench, prepare: Callable[[Any], Any], change: dict[str, Any], words: str
+) -> None:
+    prepare(bench.double)
+    posting = bench.line(**change)
+    outcome = bench.post(posting)
+
+    assert isinstance(outcome, Refused), outcome
+    assert words in outcome.reason
+    assert [one.status for one in bench.asked("/Invoices") if one.method == "PUT"] == [200]
+    assert bench.writes() == []
+
+
+def test_a_validation_error_with_400_is_a_refusal_in_words(bench: Bench) -> None:
+    connection = bench.connect()
+    posting = bench.line(product="GONE")
+    wire = connection.wire(posting)
+    outcome = connection.send(posting, replace(wire, path=wire.path.replace("false", "true")))
+
+    assert isinstance(outcome, Refused)
+    assert "Item code 'GONE' is not valid. The item was renamed or deleted" in outcome.reason
+
+
+def test_a_warning_is_no_success(bench: Bench) -> None:
+    bench.double.warning = "The contact is over its credit limit"
+    posting = bench.line()
+    assert isinstance(bench.post(posting), Unknown)
+    assert isinstance(bench.connect().find(posting), Found)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Quantity", 3), ("UnitAmount", "27.99"), ("LineAmount", "55.99"), ("ItemCode", "EXO-P1"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_shown_otherwise_is_no_success(bench: Bench, field: str, value: Any) -> None:
+    line = bench.double.books.line
+
+    def changed(given: dict[str, Any], places: int = 4) -> dict[str, Any]:
+        return line(given, places) | {field: value if field == "ItemCode" else Decimal(value)}
+
+    bench.double.books.line = changed  # type: ignore[method-assign]
+    assert isinstance(bench.post(bench.line()), Unknown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"SubTotal": Decimal("55.99")}, {"CurrencyCode": "NZD"}, {"Status": "AUTHORISED"}, {"Reference": "x"},
+        {"InvoiceNumber": "INV-9"}, {"LineAmountTypes": "Inclusive"}, {"Date": date(2026, 12, 1)},
+        {"Warnings": [{"Message": "over the credit limit"}]}, {"StatusAttributeString": "WARNING"},
+    ],
+)  # fmt: skip
+def test_a_document_that_is_shown_otherwise_is_no_success(bench: Bench, change: dict[str, Any]) -> None:
+    made = bench.double._kept_or_shown
+    changed: Any = lambda *given: {**made(*given), **change}  # noqa: E731
+    bench.double._kept_or_shown = changed  # type: ignore[method-assign]
+    assert isinstance(bench.post(bench.line()), Unknown)
+
+
+def test_an_id_of_zeros_was_not_made(bench: Bench) -> None:
+    made = bench.double._kept_or_shown
+    zeros = "00000000-0000-0000-0000-000000000000"
+    changed: Any = lambda *given: {**made(*given), "InvoiceID": zeros}  # noqa: E731
+    bench.double._kept_or_shown = changed  # type: ignore[method-assign]
+    outcome = bench.post(bench.line())
+    assert isinstance(outcome, Refused)
+    assert "without an id" in outcome.reason
+
+
+def test_a_lost_answer_is_found_and_not_sent_twice(bench: Bench) -> None:
+    connection, posting = bench.connect(), bench.line()
+    bench.double.fail("drop_after", method="PUT")
+
+    assert isinstance(connection.send(posting, connection.wire(posting)), Unknown)
+    assert isinstance(connection.find(posting), Found)
+
+
+@pytest.mark.parametrize("later", [timedelta(minutes=1), timedelta(days=2)], ids=["key lasts", "key ended"])
+def test_sent_again_it_is_the_same_document(bench: Bench, later: timedelta) -> None:
+    connection, posting = bench.connect(), bench.line()
+    wire = connection.wire(posting)
+    bench.double.fail("drop_after", method="PUT")
+    connection.send(posting, wire)
+    bench.double.advance(later.total_seconds())
+    outcome = bench.connect().send(posting, wire)
+
+    assert isinstance(outcome, Receipt), outcome
+    assert bench.writes() == ["create_invoice"]
+    assert outcome.remote_id == bench.documents()[0]["InvoiceID"]
+
+
+@pytest.mark.parametrize("operation", ["line", "credit"])
+def test_somebody_elses_document_with_our_number_is_not_touched(bench: Bench, operation: str) -> None:
+    connection, posting = bench.connect(), getattr(bench, operation)()
+    resource, field = ("Invoices", "InvoiceNumber") if operation == "line" else ("CreditNotes", "CreditNoteNumber")
+    wire = connection.wire(posting)
+    theirs = bench.double.books.document(
+        resource, bench.contact(2), date(2026, 11, 5), [{"ItemCode": "EXO-P1"}], Reference="PO 1",
+        **{field: sent(wire)[field]},
+    )  # fmt: skip
+    before = json.dumps(theirs, default=str)
+    outcome = connection.send(posting, wire)
+
+    assert isinstance(outcome, Refused)
+    assert "not syncd's" in outcome.reason
+    assert "not touched" in outcome.reason
+    assert json.dumps(theirs, default=str) == before
+    assert bench.writes() == []
+    assert isinstance(connection.find(posting), Absent)
+
+
+def test_a_number_of_our_own_deleted_draft_is_said(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Status="DELETED")
+    bench.double.advance(86_400)
+    outcome = bench.post(posting)
+
+    assert isinstance(outcome, Refused)
+    assert "was deleted" in outcome.reason
+
+
+def test_a_number_of_our_own_draft_that_a_person_changed_is_unknown(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Status="AUTHORISED")
+    bench.double.advance(86_400)
+    outcome = bench.post(posting)
+
+    assert isinstance(outcome, Unknown)
+    assert "status" in outcome.reason
+    assert isinstance(bench.connect().find(posting), Found)
+
+
+def test_a_number_whose_holder_cannot_be_read_is_unknown(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    bench.double.advance(86_400)
+    connection = bench.connect()
+    wire = connection.wire(posting)
+    bench.double.fail("html", method="GET", path="/Invoices", times=9)
+    assert isinstance(connection.send(posting, wire), Unknown)
+
+
+def test_a_key_that_was_used_with_another_body_is_a_refusal(bench: Bench) -> None:
+    connection, posting = bench.connect(), bench.line()
+    wire = connection.wire(posting)
+    connection.send(posting, wire)
+    outcome = connection.send(posting, replace(wire, body=wire.body.replace(b"SD-", b"SE-")))
+
+    assert isinstance(outcome, Refused)
+    assert "Idempotency-Key" in outcome.reason
+    assert bench.writes() == ["create_invoice"]
+
+
+def test_a_page_of_something_in_front_says_nothing(bench: Bench) -> None:
+    bench.double.fail("html", method="PUT")
+    assert isinstance(bench.post(bench.line()), Unknown)
+
+
+# --- what is never asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "Invoices"), ("POST", "Invoices/1"), ("POST", "Invoices/1/Email"), ("PUT", "Invoices/1/History"),
+        ("POST", "CreditNotes"), ("PUT", "CreditNotes/1/Allocations"), ("PUT", "Contacts"), ("POST", "Contacts"),
+        ("PUT", "Items"), ("DELETE", "Items/1"), ("PUT", "RepeatingInvoices"), ("POST", "RepeatingInvoices/1"),
+        ("PUT", "Payments"), ("GET", "Journals"), ("DELETE", "connections/1"), ("PUT", "../connect/token"),
+    ],
+)  # fmt: skip
+def test_what_overwrites_approves_mails_or_deletes_is_not_on_the_list(bench: Bench, method: str, path: str) -> None:
+    assert not permitted(method, path)
+    connection, posting = bench.connect(), bench.line()
+    seen = len(bench.double.requests)
+    wire = replace(connection.wire(posting), method=method, path=f"api.xro/2.0/{path}")
+    if method == "GET":
+        with pytest.raises(VendorError, match="never asks"):
+            connection._api.read(path)
+    else:
+        assert isinstance(connection.send(posting, wire), Refused)
+    assert len(bench.double.requests) == seen
+
+
+def test_the_forbidden_call_would_really_overwrite(bench: Bench) -> None:
+    """Or the proof that the client cannot reach it would prove nothing."""
+    theirs = next(iter(bench.double.books.tables["Invoices"].values()))
+    theirs["Status"] = "DRAFT"
+    body = {"Invoices": [{"InvoiceNumber": theirs["InvoiceNumber"], "Reference": "overwritten"}]}
+    api = bench.connect()._api
+    api.read("Items")
+    api._http.send(
+        Wire("POST", "api.xro/2.0/Invoices", json.dumps(body).encode(), (("xero-tenant-id", api.tenant),))
+    )  # fmt: skip
+    assert theirs["Reference"] == "overwritten"
+
+
+@pytest.mark.parametrize("header", ["idempotency-key", "xero-tenant-id"])
+def test_nothing_leaves_without_a_key_and_an_organisation(bench: Bench, header: str) -> None:
+    connection, posting = bench.connect(), bench.line()
+    wire = connection.wire(posting)
+    bare = replace(wire, headers=tuple((name, value) for name, value in wire.headers if name != header))
+    assert isinstance(connection.send(posting, bare), Refused)
+    assert bench.double.requests == []
+
+
+def test_what_was_planned_for_one_organisation_never_reaches_another(make_bench: Make) -> None:
+    bench = make_bench(code_flow=True)
+    posting = bench.line()
+    wire = bench.connect().wire(posting)
+    outcome = bench.connect(tenant_id=bench.double.other.tenant).send(posting, wire)
+
+    assert isinstance(outcome, Refused)
+    assert bench.double.books.tenant in outcome.reason
+    assert bench.writes() == []
+
+
+def test_an_organisation_that_is_not_connected_gets_nothing(make_bench: Make) -> None:
+    bench = make_bench(code_flow=True)
+    connection = bench.connect(tenant_id="00000000-0000-4000-8000-000000000001")
+    assert isinstance(bench.post(bench.line(), connection), NotSent)
+
+
+# --- the look ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_documents_with_one_mark_are_both_named(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    bench.post(replace(posting, key="k1-again"))
+    numbers = [one["InvoiceNumber"] for one in bench.documents()]
+    sight = bench.connect().find(posting)
+
+    assert isinstance(sight, Moved)
+    assert all(number in sight.what for number in numbers)
+
+
+@pytest.mark.parametrize("status", ["DELETED", "VOIDED"])
+def test_a_document_that_was_taken_away_is_not_absent(bench: Bench, status: str) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Status=status)
+    sight = bench.connect().find(posting)
+
+    assert isinstance(sight, Moved)
+    assert made["InvoiceNumber"] in sight.what
+    assert f"was {status.lower()}" in sight.what
+
+
+def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    made["LineItems"][0]["Quantity"] = Decimal(5)
+    bench.double.edit("Invoices", made["InvoiceID"], Status="PAID", InvoiceNumber="INV-0815")
+    assert bench.connect().find(posting) == Found(made["InvoiceID"], Decimal(5))
+
+    bench.double.edit("Invoices", made["InvoiceID"], LineItems=[*made["LineItems"], *made["LineItems"]])
+    assert bench.connect().find(posting) == Found(made["InvoiceID"], None)
+
+
+def test_a_document_is_found_although_its_contact_was_merged(bench: Bench) -> None:
+    posting, credit = bench.line(), bench.credit()
+    bench.post(posting)
+    bench.post(credit)
+    bench.double.books.merge(posting.customer_id, bench.contact(2)["ContactID"])
+
+    for one in (posting, credit):
+        assert isinstance(bench.connect().find(one), Found)
+
+
+def test_an_answer_of_another_contact_is_not_believed(bench: Bench) -> None:
+    bench.post(bench.line())
+    everything: Any = lambda request, resource, books: list(books.tables[resource].values())  # noqa: E731
+    bench.double._filtered = everything  # type: ignore[method-assign]
+    with pytest.raises(VendorError) as failed:
+        bench.connect().find(bench.line(customer_id=bench.contact(2)["ContactID"]))
+    assert failed.value.code == "wrong_tenant"
+
+
+# --- refusals before anything leaves ----------------------------------------------------------------------------------
+
+
+def test_what_fits_is_not_refused(bench: Bench) -> None:
+    assert bench.refusal(bench.line()) == ""
+    assert bench.refusal(bench.credit()) == ""
+    assert bench.refusal(bench.line(unit_price=None, amount=Decimal("0.00"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"operation": Operation.SET_QUANTITY}, "post_line, post_credit"),
+        ({"options": {"document": "estimate"}}, "always takes a draft"),
+        ({"product_id": "nope", "product": "NOPE"}, "no item #nope NOPE"),
+        ({"currency": "EUR"}, "billed in USD, and this is priced in EUR"),
+        ({"marker": "mine"}, "must begin with sd-"),
+        ({"marker": "sd-t1"}, "the mark and its days"),
+        ({"quantity": Decimal(0)}, "0 units cannot be posted"),
+        ({"starts": None}, "first and last day"),
+        ({"ends": date(2026, 10, 1)}, "first and last day"),
+        ({"unit_price": None, "amount": None}, "needs a price"),
+        ({"amount": Decimal(-1)}, "a credit is positive too"),
+        ({"amount": Decimal("10.005")}, "not in whole cents"),
+        ({"quantity": Decimal("0.33333"), "amount": None}, "four decimals"),
+    ],
+)
+def test_what_cannot_be_posted_is_told_before(bench: Bench, change: dict[str, Any], words: str) -> None:
+    assert words in bench.refusal(bench.line(**change))
+    assert bench.writes() == []
+
+
+def test_an_item_that_was_renamed_since_is_planned_anew(bench: Bench) -> None:
+    posting = bench.line()
+    bench.double.edit("Items", posting.product_id, Code="M365")
+    assert "M365-BP is called M365 now" in bench.refusal(posting)
+
+
+def test_obstacles_of_item_contact_and_books_are_told_before(bench: Bench) -> None:
+    item = bench.product("SWITCH-24")
+    assert "inventory" in bench.refusal(bench.line(product="SWITCH-24", product_id=item.id))
+    bench.double.books.organisation["PeriodLockDate"] = date(2026, 11, 30)
+    assert "closed through 2026-11-30" in bench.refusal(bench.line())
+    assert bench.refusal(bench.line(starts=date(2026, 12, 1), ends=date(2026, 12, 31))) == ""
+    bench.double.edit("Contacts", bench.customer().id, ContactStatus="ARCHIVED")
+    assert "is archived; restore it in Xero" in bench.refusal(bench.line())
