@@ -1,0 +1,217 @@
+"""Posts charges, invoices and credit memos: what is sent, what its answer means, and the look whether it is there.
+
+Every record is created once, by a POST that bears an external id derived from the postings: NetSuite refuses a second
+one. It is never written again, and never by PUT, which would overwrite a person's changes and may double the lines. The
+idempotency key of NetSuite does nothing on ordinary requests, so none is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from connectors.netsuite import payloads
+from connectors.netsuite.abilities import CHARGE, OPERATIONS
+from connectors.netsuite.api import RECORD
+from connectors.netsuite.config import NetSuiteSettings
+from connectors.netsuite.errors import is_duplicate, refused
+from connectors.netsuite.own import CREDIT, INVOICE, REJECTED, VOIDED
+from connectors.netsuite.payloads import Document, Marked, Record, number
+from connectors.netsuite.read import Reader
+from connectors.netsuite.records import (
+    CREDIT_MEMO,
+    difference,
+    external_id,
+    line_difference,
+    lines_of,
+    marks_of,
+    record_of,
+    sent,
+    shape_of,
+    written,
+)
+from connectors.netsuite.suiteql import Select, holding, whole, whole_number
+from syncd.connect.documents import charges
+from syncd.connect.http import Reply
+from syncd.connect.outcome import outcome
+from syncd.errors import VendorError
+from syncd.model import Absent, Found, Moved, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
+
+_ID = re.compile(r"/(\d+)/?$")
+_KIND = {CREDIT_MEMO: CREDIT, "invoice": INVOICE}
+_ENDED = {VOIDED: "was voided", REJECTED: "was rejected"}
+
+
+class Poster:
+    """Postings of one connection. Thread-safe."""
+
+    def __init__(self, reader: Reader, settings: NetSuiteSettings) -> None:
+        self._reader = reader
+        self._api = reader.api
+        self._settings = settings
+
+    def gather(self, postings: Sequence[Posting]) -> Wire:
+        """The request for one record that holds these postings. Pure."""
+        return written(postings, self._settings)
+
+    def send(self, posting: Posting, wire: Wire) -> Outcome:
+        """Sends exactly these bytes, once, and reads back what came of it."""
+        try:
+            reply = self._api.send(wire)
+        except VendorError as error:  # not on the list of what may be asked: nothing left
+            return Refused(error.code, str(error))
+        if isinstance(reply, Reply):
+            try:
+                if 200 <= reply.status < 300:
+                    return self._made(posting, wire, reply)
+                if is_duplicate(reply):
+                    return self._there(posting, wire)
+            except VendorError as error:
+                return Unknown(f"{reply.where} answered with status {reply.status}, and the look at it failed: {error}")
+        return outcome(
+            reply,
+            receipt=lambda _: None,
+            refused=refused,
+            throttled_is_harmless=OPERATIONS[posting.operation].throttled_is_harmless,
+        )
+
+    def find(self, posting: Posting) -> Sight:
+        """Looks whether the posting is there, by its external id and by its mark. Raises VendorError."""
+        record, own = record_of(posting), external_id((posting,))
+        found: dict[str, Record] = {}
+        shown = self._record(f"{RECORD}/{record}/eid:{own}", record)
+        if shown is not None:
+            if posting.marker not in marks_of(shown):
+                return Moved(f"{_called(record, shown)} bears syncd's external id {own}, but not its mark")
+            found[str(shown.id)] = shown
+        bearing = self._bearing(posting, record)
+        if shown is None and own in bearing.values():
+            # One of the two answers is older than the other; which, only time tells.
+            raise VendorError("incomplete", f"SuiteQL shows {own}, and NetSuite's record service does not (yet)")
+        others = [one for one in bearing if one not in found]
+        if len(found) + len(others) > 1:
+            all_of_them = ", ".join(f"#{one}" for one in (*found, *others))
+            return Moved(
+                f"{len(found) + len(others)} NetSuite {record} records bear the mark {posting.marker} ({all_of_them}); "
+                "delete or void all but one"
+            )
+        for one in others:
+            shown = self._record(f"{RECORD}/{record}/{one}", record)
+            if shown is None:
+                raise VendorError("incomplete", f"NetSuite lists the {record} #{one} and does not show it")
+        return Absent() if shown is None else self._sight(posting, record, shown)
+
+    def _bearing(self, posting: Posting, record: str) -> dict[str, str]:
+        """The customer's records that bear a posting's mark: id -> external id. Raises VendorError."""
+        customer = whole_number(posting.customer_id)
+        mark = f"memo LIKE {holding(posting.marker)}"
+        if record == CHARGE:
+            select = Select("memo, externalid", "charge", f"billto = {customer} AND {mark}")
+        else:
+            select = Select(
+                "memo, externalid", "transaction", f"entity = {customer} AND type = '{_KIND[record]}' AND {mark}"
+            )
+        rows = whole(self._api, Marked, select).rows
+        mine = (row for row in rows if posting.marker in {one.mark for one in charges(row.memo or "")})
+        return {number(row.id): row.externalid or "" for row in mine}
+
+    def _sight(self, posting: Posting, record: str, shown: Record) -> Sight:
+        """What a record that bears the posting's mark says of it."""
+        name = _called(record, shown)
+        if isinstance(shown, Document) and shown.status is not None and str(shown.status) in _ENDED:
+            return Moved(f"{name} {_ENDED[str(shown.status)]}")
+        marks, lines = charges(shown.memo or ""), lines_of(shown)
+        if lines is None or len(lines) != len(marks):
+            return Moved(f"{name} shows {len(lines or ())} lines for {len(marks)} of syncd's marks")
+        place = [one.mark for one in marks].index(posting.marker)
+        meant = sent(self.gather((posting,)))
+        told = self._other_currency(posting, shown) or (
+            difference(meant, shown, posting.currency)
+            if len(marks) == 1
+            else line_difference((lines_of(meant) or [])[0], lines[place], posting.currency)
+        )
+        if told:
+            return Moved(f"{name} {told}")
+        quantity = lines[place].quantity
+        return Found(_remote(record, shown), marks[place].shown(quantity) if quantity is not None else None)
+
+    def _made(self, posting: Posting, wire: Wire, reply: Reply) -> Outcome:
+        """The receipt for a creation. It comes without a body: the new record's id stands in Location."""
+        told = _ID.search(reply.headers.get("location", "").partition("?")[0])
+        if reply.status != 204 or told is None:
+            return Unknown(f"{reply.where} answered with status {reply.status} and names no new record")
+        record = wire.path.rpartition("/")[2]
+        shown = self._record(f"{wire.path}/{told[1]}", record)
+        if shown is None:
+            return Unknown(f"NetSuite answered that it made the {record} #{told[1]}, and does not show it")
+        return self._receipt(posting, wire, record, shown)
+
+    def _there(self, posting: Posting, wire: Wire) -> Outcome:
+        """What a refusal for a doubled external id means: ours is there already, or somebody else's is."""
+        record, meant = wire.path.rpartition("/")[2], sent(wire)
+        shown = self._record(f"{wire.path}/eid:{meant.external_id}", record)
+        if shown is None:
+            return Unknown(f"NetSuite says that {meant.external_id} exists already, and does not show it")
+        if marks_of(shown) != marks_of(meant):
+            return Refused(
+                "invalid",
+                f"{_called(record, shown)} bears the external id {meant.external_id} and is not syncd's; it is not "
+                "touched: clear that id in NetSuite",
+            )
+        return self._receipt(posting, wire, record, shown)
+
+    def _receipt(self, posting: Posting, wire: Wire, record: str, shown: Record) -> Outcome:
+        meant = sent(wire)
+        name = _called(record, shown)
+        told = difference(meant, shown, posting.currency) or self._other_currency(posting, shown)
+        if not told and (shown.external_id or "").lower() != meant.external_id:
+            told = f"bears the external id {shown.external_id or 'none'} instead of {meant.external_id}"
+        if not told and marks_of(shown) != marks_of(meant):
+            told = "does not bear syncd's mark in its memo"
+        if not told:
+            told = _standing(meant, shown)
+        if told:
+            return Unknown(f"{name} is there, but {told}")
+        return Receipt(_remote(record, shown), f"{name}: as sent")
+
+    def _other_currency(self, posting: Posting, shown: Record) -> str:
+        """Words where a record is in another currency than was meant. Raises VendorError where it cannot be told."""
+        if not posting.currency or shown.currency is None or self._settings.currency:
+            return ""
+        told = self._reader.currencies.get().get(str(shown.currency), "")
+        return (
+            "" if told == posting.currency else f"is in {told or 'an unknown currency'} instead of {posting.currency}"
+        )
+
+    def _record(self, path: str, record: str) -> Record | None:
+        """A record with its lines, fresh; None where NetSuite itself says that there is none. Raises VendorError."""
+        reply = self._api.one(path)
+        if reply is None:
+            return None
+        shown: Record = reply.parse(shape_of(record))
+        asked = path.rpartition("/")[2]
+        right = shown.external_id == asked[4:] if asked.startswith("eid:") else str(shown.id) == asked
+        if not right or not str(shown.id):
+            raise VendorError("wrong_tenant", f"NetSuite answered with the {record} #{shown.id} when asked for {asked}")
+        return shown
+
+
+def _standing(meant: Record, shown: Record) -> str:
+    """Words where a new record does not wait for a person as it should."""
+    if isinstance(meant, payloads.Charge) and isinstance(shown, payloads.Charge):
+        stage = str(shown.stage or "")
+        return "" if stage == str(meant.stage) else f"stands at stage {stage or 'none'} instead of {meant.stage}"
+    if isinstance(meant, Document) and isinstance(shown, Document) and meant.approval_status is not None:
+        status = str(shown.approval_status or "")
+        return (
+            "" if status == str(meant.approval_status) else "does not await approval: it may have been posted at once"
+        )
+    return ""
+
+
+def _called(record: str, shown: Record) -> str:
+    return f"the NetSuite {record} #{shown.id}"
+
+
+def _remote(record: str, shown: Record) -> str:
+    return f"{record} {shown.id}"

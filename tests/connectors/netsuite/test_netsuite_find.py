@@ -1,0 +1,145 @@
+"""The look whether a posting is there: by its external id, by its mark, and never by half an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from connectors.netsuite import sandbox_front
+from syncd.errors import VendorError
+from syncd.model import Absent, Found, Moved, Posting, Unknown
+
+if TYPE_CHECKING:
+    from conftest import Bench
+else:
+    Bench = Any
+
+Postings = dict[str, Posting]
+
+
+def record(bench: Bench, kind: str) -> dict[str, Any]:
+    """The newest record of a type."""
+    return bench.double.records[kind][max(bench.double.records[kind])]
+
+
+def test_a_lost_answer_is_found_by_its_external_id(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    bench.double.fail("drop_after", method="POST", path="record/v1/charge$")
+
+    assert isinstance(connection.send(wanted, connection.wire(wanted)), Unknown)
+
+    assert isinstance(connection.find(wanted), Found)
+
+
+def test_a_record_whose_external_id_was_cleared_is_found_by_its_mark(bench: Bench, postings: Postings) -> None:
+    connection = bench.connect()
+    for which, kind in (("charge", "charge"), ("invoice", "invoice"), ("credit", "creditMemo")):
+        wanted = postings[which]
+        connection.send(wanted, connection.wire(wanted))
+        record(bench, kind)["externalId"] = None
+        assert isinstance(connection.find(wanted), Found), which
+
+
+def test_a_person_s_words_in_the_memo_do_no_harm(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    connection.send(wanted, connection.wire(wanted))
+    made = record(bench, "charge")
+    made["memo"] = f"agreed with Dana; {made['memo']} (ok)"
+
+    assert isinstance(connection.find(wanted), Found)
+    assert len(bench.billing().lines) == 1
+
+
+def test_two_records_with_one_mark_are_both_named(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    connection.send(wanted, connection.wire(wanted))
+    made = record(bench, "charge")
+    twin = {**made, "id": made["id"] + 1, "externalId": None}
+    bench.double.records["charge"][twin["id"]] = twin
+
+    seen = connection.find(wanted)
+
+    assert isinstance(seen, Moved)
+    assert f"#{made['id']}" in seen.what
+    assert f"#{twin['id']}" in seen.what
+
+
+@pytest.mark.parametrize(("status", "words"), [("V", "voided"), ("E", "rejected")])
+def test_an_own_invoice_that_was_ended_is_told(bench: Bench, postings: Postings, status: str, words: str) -> None:
+    connection, wanted = bench.connect(), postings["invoice"]
+    connection.send(wanted, connection.wire(wanted))
+    record(bench, "invoice")["status"] = status
+
+    seen = connection.find(wanted)
+
+    assert isinstance(seen, Moved)
+    assert words in seen.what
+    assert bench.billing().lines == ()
+
+
+def test_a_deleted_record_is_absent(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    connection.send(wanted, connection.wire(wanted))
+    bench.double.records["charge"].clear()
+
+    assert isinstance(connection.find(wanted), Absent)
+
+
+def test_another_customer_s_mark_is_not_taken_for_ours(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    longer = replace(wanted, key="k-other", marker="sd-t1-chargeandmore")
+    connection.send(longer, connection.wire(longer))
+
+    assert isinstance(connection.find(wanted), Absent)
+
+
+def test_a_web_page_with_status_404_is_no_absence(
+    bench: Bench, postings: Postings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    honest = bench.double._answer
+
+    def proxy(request: Request, fault: str) -> Response:
+        page = Response("<html><body>Not here</body></html>", 404, mimetype="text/html")
+        return page if "eid:" in request.path else honest(request, fault)
+
+    monkeypatch.setattr(bench.double, "_answer", proxy)
+    with pytest.raises(VendorError, match="not in NetSuite's words"):
+        connection.find(wanted)
+
+
+def test_two_answers_that_contradict_each_other_settle_nothing(
+    bench: Bench, postings: Postings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record service still shows what was, SuiteQL already what is."""
+    connection, wanted = bench.connect(), postings["charge"]
+    connection.send(wanted, connection.wire(wanted))
+    honest = bench.double._answer
+
+    def lagging(request: Request, fault: str) -> Response:
+        late = sandbox_front.fault(404, "does not exist", "NONEXISTENT_ID")
+        return late if "eid:" in request.path else honest(request, fault)
+
+    monkeypatch.setattr(bench.double, "_answer", lagging)
+    with pytest.raises(VendorError, match="does not \\(yet\\)"):
+        connection.find(wanted)
+
+
+def test_another_record_s_answer_is_not_taken_for_ours(
+    bench: Bench, postings: Postings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, wanted = bench.connect(), postings["charge"]
+    other = replace(wanted, key="k-other", marker="sd-t1-other")
+    connection.send(other, connection.wire(other))
+    theirs = record(bench, "charge")
+    honest = bench.double._by_external
+    monkeypatch.setattr(
+        bench.double, "_by_external", lambda request, kind, external: honest(request, kind, theirs["externalId"])
+    )
+
+    with pytest.raises(VendorError) as failed:
+        connection.find(wanted)
+    assert failed.value.code == "wrong_tenant"
