@@ -1,0 +1,41 @@
+"""Stripe's instants and syncd's days. Pure.
+
+Stripe counts in seconds and its periods end where the next one begins; syncd counts whole days of the MSP's zone, both
+ends inclusive. A period's first day is the one on which it begins, so that periods follow each other without a gap and
+without a day in two of them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from syncd.periods import DAY, Period, add_months, local_date
+
+_MONTHS = {"month": 1, "year": 12}
+_DAYS = {"day": 1, "week": 7}
+
+
+def instant(day: date, zone: ZoneInfo) -> int:
+    """The first second of a day."""
+    return int(datetime.combine(day, time(0), tzinfo=zone).timestamp())
+
+
+def day_of(seconds: int, zone: ZoneInfo) -> date:
+    """The day that holds a second."""
+    return local_date(datetime.fromtimestamp(seconds, UTC), zone)
+
+
+def days(start: int, end: int, zone: ZoneInfo) -> Period:
+    """The days of a period that ends before the second `end`."""
+    first = day_of(start, zone)
+    return Period(first, max(day_of(end, zone) - DAY, first))
+
+
+def following(end: int, interval: str, count: int) -> tuple[int, int]:
+    """The period after the one that ends at `end`, by the calendar that Stripe counts in (UTC)."""
+    begins = datetime.fromtimestamp(end, UTC)
+    if interval in _MONTHS:
+        later = add_months(begins.date(), _MONTHS[interval] * count)
+        return end, int(datetime.combine(later, begins.timetz()).timestamp())
+    return end, int((begins + DAY * _DAYS[interval] * count).timestamp())
