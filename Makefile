@@ -23,7 +23,7 @@ ifeq ($(wildcard $(BIN)/python),)
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help venv demo test slow lint format types layers check bench lock image clean
+.PHONY: help venv demo test slow lint format types layers check bench lock sdk image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,10 +59,14 @@ bench: $(STAMP) ## the benchmarks, one after the other
 	done; [ -n "$$ran" ] || { echo "There is no benchmarks/bench_*.py yet." >&2; exit 1; }
 
 lock: $(STAMP) ## write the lock files anew after a change in pyproject.toml; UPGRADE=--upgrade takes newer versions
-	@$(COMPILE) --all-extras --all-build-deps --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev --all-build-deps --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock --output-file requirements.runtime.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock --all-build-deps --only-build-deps \
 		--output-file requirements.build.lock pyproject.toml
+	@$(COMPILE) --constraint requirements.lock --extra sdk --output-file requirements.sdk.lock pyproject.toml
+
+sdk: $(STAMP) ## xero-python beside the rest: it comes as source, so that nothing else installs it
+	@$(INSTALL) --require-hashes --no-build-isolation --requirement requirements.sdk.lock
 
 image: ## the container image syncd:dev; BUILDER=podman for another engine
 	@$(or $(BUILDER),docker) build --tag syncd:dev .

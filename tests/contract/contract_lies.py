@@ -77,6 +77,8 @@ def nulled(content: Any) -> Any:
 
 
 def nulled_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: nulled_value(one) for name, one in value.items()}
     return None if _records(value) else value
 
 
