@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from syncd.clock import make_clock
 from syncd.sandbox.kit import Chaos, Double, Running, serve
-from syncd.sandbox.world import Company, World, small_msp
+from syncd.sandbox.world import Company, Sku, World, small_msp
 
 
 def start_doubles(
@@ -96,12 +97,14 @@ class Stage:
 KOA = "Koa Property Management"
 STORY = (
     Scene(
-        "Acme MSP has 12 customers. syncd reads their seats in Microsoft 365 and their additions in ConnectWise PSA, "
-        "customer by customer, and compares. Nothing is posted at first sight: a difference must be seen twice."
+        "Acme MSP has 12 customers. syncd reads their seats in Microsoft 365 and what bills them in ConnectWise PSA, "
+        "HaloPSA and Stripe, customer by customer, and compares, also with what Pax8 sold and the books invoiced. "
+        "Nothing is posted at first sight: a difference must be seen twice."
     ),
     Scene(
-        "The same differences again: now they count. What the rules allow is written down, posted and read back. "
-        "Dogwood's fall waits for a person, and Elm Street's Visio seats are billed by no rule."
+        "The same differences again: now they count. What the rules allow is written down, posted and read back; "
+        "backups go to QuickBooks as estimates, at the rule's own tiers. Dogwood's fall waits for a person, and Elm "
+        "Street's Visio seats are billed by no rule."
     ),
     Scene("All else is billed as it is used; this cycle writes nothing."),
     Scene("Hazel Home Care hires four people. Seen once…", (lambda stage: stage.seats("Hazel Home Care", "SPB", 4),)),
@@ -137,12 +140,21 @@ STORY = (
 # Names of the demo's connections, as an admin would give them.
 NAMES = {
     "connectwise": "cw", "halopsa": "halo", "microsoft365": "m365", "partnercenter": "pc", "pax8": "pax8",
-    "http_json": "backup",
+    "http_json": "backup", "quickbooks": "qbo", "xero": "xero", "stripe": "stripe",
 }  # fmt: skip
-# Two customers came with an MSP that was bought, and are still billed in its PSA; one MSP product is bought directly.
-IN_HALO = ("Juniper Hospitality", "L\u00e4rche Optik")
+# Two customers came with an MSP that was bought, and are still billed in its PSA and recorded in its books; one pays by
+# card. All others are billed by the PSA. One product is bought from Microsoft directly.
+ELSEWHERE = {"halopsa": ("Juniper Hospitality", "L\u00e4rche Optik"), "stripe": ("Cedar & Sons Joinery",)}
+BOOKS = {"connectwise": "quickbooks", "halopsa": "xero", "stripe": "stripe"}
 DIRECT, DIRECT_SKU = "Ironwood Manufacturing", "ENTERPRISEPACK"
 UNSOLD = "VISIOCLIENT"
+EXPORTS = """[connections.exports]
+kind     = "csv"
+path     = "exports/*.csv"
+customer = "Account"
+sku      = "Plan"
+quantity = "Seats"
+"""
 
 
 def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
@@ -156,6 +168,10 @@ def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
         f'[web]\nlisten = "127.0.0.1:{port}"\n'
     )
     config = folder / "config.toml"
+    if "http_json" in stage.running:
+        tables.append(EXPORTS)
+        (folder / "exports").mkdir()
+        (folder / "exports" / "antivirus.csv").write_text("\n".join(_antivirus(stage)) + "\n", encoding="utf-8")
     config.write_text("\n\n".join([head, *tables]) + "\n", encoding="utf-8")
     (folder / "mappings").mkdir()
     (folder / "mappings" / "customers.toml").write_text("\n".join(_customers(stage)), encoding="utf-8")
@@ -163,43 +179,53 @@ def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
     return config
 
 
+def _antivirus(stage: Stage) -> Iterator[str]:
+    """What a portal without an API exports: a row for each customer."""
+    yield "Account;Plan;Seats"
+    for company in stage.world.companies:
+        yield f"{company.name};AV;{company.devices}"
+
+
+def _home(stage: Stage, company: Company) -> str:
+    """The kind of system that bills a customer."""
+    for kind, names in ELSEWHERE.items():
+        if company.name in names and kind in stage.running:
+            return kind
+    return "connectwise"
+
+
 def _customers(stage: Stage) -> Iterator[str]:
     """Each company under the key by which each system knows it."""
     for company in stage.world.companies:
-        halo = company.name in IN_HALO and "halopsa" in stage.running
+        home = _home(stage, company)
         keys = {
             "microsoft365": company.domain,
-            "halopsa" if halo else "connectwise": company.name if halo else company.identifier,
+            home: company.identifier if home == "connectwise" else company.name,
+            BOOKS[home]: company.name,
             "pax8": company.name,
             "partnercenter": company.domain if company.name == DIRECT else "",
             "http_json": company.identifier,
         }
         lines = [f'{NAMES[kind]} = "{key}"' for kind, key in keys.items() if key and kind in stage.running]
-        tags = ['tags = ["halo"]'] if halo else []
+        lines += [f'exports = "{company.name}"'] if "http_json" in stage.running else []
+        tags = [f'tags = ["{NAMES[home]}"]'] if home != "connectwise" else []
         yield "\n".join(["[[customer]]", f'name = "{company.name}"', *lines, *tags, ""])
 
 
 def _rules(stage: Stage) -> Iterator[str]:
-    """A rule for each product and PSA, what was bought beside it; what the demo leaves unsold is billed by none."""
+    """A rule for each product and the system that bills it, with what was bought and what the books say beside it; what
+    the demo leaves unsold is billed by none."""
     running = stage.running
-    sold = [sku for sku in stage.world.skus if sku.product and sku.part != UNSOLD]
-    for sku in sold:
-        source = "partnercenter" if sku.part == DIRECT_SKU else "pax8"
-        bought = f'bought = {{ from = "{NAMES[source]}", sku = "{sku.name}" }}\n' if source in running else ""
-        count = f'count = {{ from = "m365", sku = "{sku.part}", measure = "assigned" }}\n{bought}'
-        bill = f'agreement = "Managed Services*", product = "{sku.product}"'
-        others = ', "!tag:halo"' if "halopsa" in running else ""
-        yield (
-            f'[[rule]]\nname = "{sku.name}"\ncustomers = ["*"{others}]\n{count}'
-            f'bill = {{ to = "cw", {bill} }}\ntrue_up = "quantity"\n'
-        )
-        if others and any(sku in [one.sku for one in company.licences] for company in _halos(stage)):
-            yield (
-                f'[[rule]]\nname = "{sku.name} (Halo)"\ncustomers = ["tag:halo"]\n{count}'
-                f'bill = {{ to = "halo", {bill} }}\ntrue_up = "quantity"\n'
-            )
+    for sku in stage.world.skus:
+        if not sku.product or sku.part == UNSOLD:
+            continue
+        yield _rule(stage, sku, "connectwise", ["*", *(f"!tag:{NAMES[kind]}" for kind in ELSEWHERE if kind in running)])
+        for kind in ELSEWHERE:
+            customers = [one for one in stage.world.companies if _home(stage, one) == kind]
+            if any(sku in [licence.sku for licence in one.licences] for one in customers):
+                yield _rule(stage, sku, kind, [f"tag:{NAMES[kind]}"])
     if "http_json" in running:
-        yield '[[rule]]\nname = "Backed-up devices"\ncount = { from = "backup", sku = "*" }\ntrue_up = "alert"\n'
+        yield from _devices(running)
     if "partnercenter" in running:
         yield '[[ignore]]\nfrom = "pc"\ncustomer = ["*"]\nwhy = "bought through Pax8"\n'
     if "pax8" in running:
@@ -207,5 +233,42 @@ def _rules(stage: Stage) -> Iterator[str]:
         yield f'[[ignore]]\nfrom = "pax8"\nsku = ["{direct}"]\nwhy = "bought from Microsoft directly"\n'
 
 
-def _halos(stage: Stage) -> list[Company]:
-    return [company for company in stage.world.companies if company.name in IN_HALO]
+def _rule(stage: Stage, sku: Sku, home: str, customers: Iterable[str]) -> str:
+    source = "partnercenter" if sku.part == DIRECT_SKU else "pax8"
+    # The double's prices are named after its products, as an admin would see them in Stripe.
+    price = f"price_1Syncd{sku.product.replace('-', '')}"
+    line = f'price = "{price}"' if home == "stripe" else f'agreement = "Managed Services*", product = "{sku.product}"'
+    item = price if home == "stripe" else sku.product
+    name = sku.name if home == "connectwise" else f"{sku.name} ({NAMES[home].capitalize()})"
+    words = [
+        "[[rule]]",
+        f'name = "{name}"',
+        f"customers = {json.dumps(list(customers))}",
+        f'count = {{ from = "m365", sku = "{sku.part}", measure = "assigned" }}',
+        f'bill = {{ to = "{NAMES[home]}", {line} }}',
+        'true_up = "quantity"',
+    ]
+    if source in stage.running:
+        words.append(f'bought = {{ from = "{NAMES[source]}", sku = "{sku.name}" }}')
+    if BOOKS[home] in stage.running:
+        words.append(f'invoiced = {{ from = "{NAMES[BOOKS[home]]}", item = "{item}" }}')
+    return "\n".join(words) + "\n"
+
+
+def _devices(running: Collection[str]) -> Iterator[str]:
+    """What is counted by device: backups are charged in the books, by the month, the antivirus is in the flat fee."""
+    backups = '[[rule]]\nname = "Backed-up devices"\ncount = { from = "backup", sku = "*" }\n'
+    if "quickbooks" not in running:
+        yield f'{backups}true_up = "alert"\n'
+    else:
+        others = "".join(f', "!tag:{NAMES[kind]}"' for kind in ELSEWHERE if kind in running)
+        yield (
+            f'{backups}customers = ["*"{others}]\n'
+            'bill = { to = "qbo", item = "BACKUP", not_invoiced_by = "cw" }\ntrue_up = "line"\n'
+            'price = { model = "graduated", tiers = [ { up_to = 10, unit = 6.00 }, { unit = 4.50 } ] }\n'
+        )
+        elsewhere = ", ".join(f'"tag:{NAMES[kind]}"' for kind in ELSEWHERE if kind in running)
+        if elsewhere:
+            flat = backups.replace("Backed-up devices", "Backed-up devices (flat)")
+            yield f'{flat}customers = [{elsewhere}]\ntrue_up = "alert"\n'
+    yield '[[rule]]\nname = "Antivirus seats"\ncount = { from = "exports", sku = "AV" }\ntrue_up = "alert"\n'

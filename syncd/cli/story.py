@@ -16,7 +16,7 @@ from syncd.clock import make_clock
 from syncd.connect.registry import Kinds
 from syncd.cycle import run_cycle
 from syncd.daemon import run_daemon
-from syncd.demo import STORY, Stage, start_doubles, write_files
+from syncd.demo import NAMES, STORY, Stage, start_doubles, write_files
 from syncd.sandbox.world import small_msp
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run_demo(*, seconds: int = 0, every: int = 4) -> int:
     """Plays the story until Ctrl-C, or for so many seconds. Everything lies in a scratch folder that is removed."""
     out = console()
     world = small_msp(today=make_clock()().date())
-    kinds = [kind for kind, connector in Kinds().items() if connector.sandbox]
+    kinds = [kind for kind in Kinds() if kind in NAMES]
     with tempfile.TemporaryDirectory(prefix="syncd-demo-") as scratch:
         folder = Path(scratch)
         stage = Stage(world, start_doubles(kinds, world=world))
