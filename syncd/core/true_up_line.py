@@ -8,6 +8,7 @@ from decimal import Decimal
 from syncd.core import keys
 from syncd.core.closing import is_forgotten
 from syncd.core.effects import Site, line_effects, own_before, own_identity
+from syncd.core.entries import IN_FLIGHT
 from syncd.core.findings import Number
 from syncd.core.place import Desk, Place, own_in
 from syncd.core.pricing import Unpriced
@@ -66,7 +67,8 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
     if place.target is None:
         return Meddling(stands)
     shown, known = own_in(place.target, site.period), own_before(history)
-    if shown == known or (shown < known and (history.posted is None or history.open is not None)):
+    flying = history.open is not None and history.open.state in IN_FLIGHT  # counted, and perhaps not there
+    if shown == known or (shown < known and (history.posted is None or flying)):
         return Meddling(stands)
     family = f"{keys.family(own_identity(site))}:"
     forgotten = any(is_forgotten(one.marker, site.period, desk.past, family) for one in place.target.own)

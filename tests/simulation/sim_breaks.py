@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from syncd.core import keys
+from syncd.core import guards, keys, true_up_line
 from syncd.core.entries import EntryState
 from syncd.cycle import posting
 from syncd.ledger import Ledger
-from syncd.model import Absent, NotSent, State, Unknown
+from syncd.model import Absent, Moved, NotSent, State, Unknown
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def repeats_without_looking() -> Iterator[None]:
     """An answer that is not known is taken for "not sent", and sent again unseen."""
     post = posting._post
 
-    def blind(ledger: Ledger, one: Any, entry: Any) -> Any:
+    def blind(ledger: Ledger, one: Any, document: Any) -> Any:
         class Blind:
             sent = False
 
@@ -36,7 +36,7 @@ def repeats_without_looking() -> Iterator[None]:
             def find(self, wanted: Any) -> Any:
                 return one.connection.find(wanted) if self.sent else Absent()
 
-        return post(ledger, replace(one, connection=Blind()), entry)
+        return post(ledger, replace(one, connection=Blind()), document)
 
     with mock.patch.object(posting, "_post", blind):
         yield
@@ -104,6 +104,44 @@ def posted_unseen() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def overwrites_unseen() -> Iterator[None]:
+    """What somebody wrote between the plan and the sending is written over."""
+    look = posting._look_before
+
+    def hasty(one: Any, entry: Any, sight: Any) -> Any:
+        return None if isinstance(sight, Moved) else look(one, entry, sight)
+
+    with mock.patch.object(posting, "_look_before", hasty):
+        yield
+
+
+@contextmanager
+def overwrites_unasked() -> Iterator[None]:
+    """A quantity that somebody changed by hand is corrected, whatever `foreign_edit` says."""
+    with mock.patch.object(guards, "edited_by_hand", return_value=""):
+        yield
+
+
+@contextmanager
+def adds_to_edited_lines() -> Iterator[None]:
+    """syncd's own lines were changed by hand, and it adds to them unasked."""
+    meddling = true_up_line.meddling
+
+    def unmoved(*arguments: Any) -> Any:
+        return replace(meddling(*arguments), edited="")
+
+    with mock.patch.object(true_up_line, "meddling", unmoved):
+        yield
+
+
+@contextmanager
+def loses_the_part() -> Iterator[None]:
+    """The part of a change that was refused stands for the part of the next try, and ends with the refused one."""
+    with mock.patch.object(posting, "_end_orphans", return_value=None):
+        yield
+
+
 BREAKS: Mapping[str, Callable[[], Any]] = {
     one.__name__: one
     for one in (
@@ -113,5 +151,9 @@ BREAKS: Mapping[str, Callable[[], Any]] = {
         partial_is_known,
         sends_before_it_writes,
         posted_unseen,
+        overwrites_unseen,
+        overwrites_unasked,
+        adds_to_edited_lines,
+        loses_the_part,
     )
 }

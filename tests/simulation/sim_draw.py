@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sim_estate import LINE_FAULTS, WRITE_FAULTS
 from sim_files import SHAPES, Rules, Setup
 from sim_sources import COUNT_FAULTS, LIES
-from sim_vendors import LINE_FAULTS, WRITE_FAULTS
 
 Step = tuple[Any, ...]
 Dice = random.Random
@@ -38,10 +38,6 @@ _RARE = {
 _TRUST = ["ledger.trust", "ledger.trust.commit", "ledger.trust.after"]
 _OFTEN = (*_READING.split(), *_LEDGER.split(), *_POSTING.split())
 DEATHS = [*_OFTEN, *(one for three in _RARE.values() for one in three), *_TRUST]
-STEPS = (
-    "cycle hire leave join write_fault find_fault lines_fault count_fault rival forget rule mode sleep month invoice "
-    "jump restart intruder takeover approve reject undo retry backup restore"
-).split()
 _DOUBTFUL = ("lost", "error_after", "error_before", "late", "late", "ignored", "dies_on_line", "throttled_unclear")
 
 
@@ -296,9 +292,61 @@ def _lowered(dice: Dice, setup: Setup) -> list[Step]:
     return [*steps, cycle(dice, death), ("mode", dice.choice(("post", "observe"))), cycle(dice)]
 
 
+def _refused(dice: Dice, setup: Setup) -> list[Step]:
+    """The vendor refuses, and the process may die while it writes that down; then a person has it tried again."""
+    vendor = dice.choice(_vendors(setup))
+    death = dice.choice((None, *((one, 1) for one in _RARE["failed"])))
+    steps = [*_moves(dice, setup), ("write_fault", vendor, *["refused"] * dice.choice((1, 1, 2))), cycle(dice, death)]
+    if dice.random() < 0.4:
+        steps.append(dice.choice((cycle(dice, _at(dice)), _hire(dice), ("month",), _rival(dice, setup))))
+    return [
+        *steps,
+        ("retry", -1),
+        cycle(dice, _at(dice)),
+        *([("retry", -1), cycle(dice)] if dice.random() < 0.3 else []),
+    ]
+
+
+def _overtaken(dice: Dice, setup: Setup) -> list[Step]:
+    """A colleague was there first, and the process may die while it writes down that its change is overtaken."""
+    vendor = dice.choice(_vendors(setup))
+    what = ("rival", vendor, dice.randint(0, 5), "edit", dice.randint(0, 12))
+    death = (dice.choice(_RARE["superseded"]), 1)
+    return [
+        *_moves(dice, setup),
+        cycle(dice, death, ((f"{vendor}.find", 1), what)),
+        cycle(dice, _at(dice)),
+        cycle(dice),
+    ]
+
+
+def _closing(dice: Dice, setup: Setup) -> list[Step]:
+    """The period ends, and is closed, between the plan and the sending."""
+    vendor = dice.choice(_vendors(setup))
+    at = (f"{vendor}.{dice.choice(('lines', 'find', 'find.after', 'send'))}", 1)
+    turn = dice.choice((("month",), ("month",), ("invoice",)))
+    return [
+        *_moves(dice, setup, up=True),
+        cycle(dice, None, (at, turn)),
+        cycle(dice, _at(dice)),
+        ("retry", -1),
+        cycle(dice),
+    ]
+
+
+def _anywhere(dice: Dice, setup: Setup) -> list[Step]:
+    """A process dies where it seldom does: while it starts, reads, or ends a cycle."""
+    often = [*_READING.split(), *_LEDGER.split()]
+    steps = [*_moves(dice, setup), ("restart",)] if dice.random() < 0.6 else _moves(dice, setup)
+    for _ in range(dice.choice((1, 2))):
+        steps.append(cycle(dice, (dice.choice(often), 1)))
+    return [*steps, cycle(dice)]
+
+
 _SCENES: Sequence[Callable[[Dice, Setup], list[Step]]] = (
     _plain, _plain, _fault, _fault, _fault, _twice, _twice, _colleague, _colleague, _amnesia, _amnesia, _clocks,
-    _month, _month, _lie, _lie, _pages, _two, _two, _paused, _people, _lowered,
+    _month, _month, _lie, _lie, _pages, _two, _two, _paused, _people, _lowered, _refused, _overtaken, _closing,
+    _anywhere,
 )  # fmt: skip
 
 

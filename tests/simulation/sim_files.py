@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from sim_sources import source_abilities
 from sim_vendors import billing_abilities
@@ -39,6 +40,7 @@ SHAPES: Mapping[str, Shape] = {
     "kline": Shape("kb", "K2", "line"),
     "kadd": Shape("kb", "K3", "quantity", create=True),
 }
+ZONE = ZoneInfo("America/Chicago")
 BASE = 3  # the recurring quantity beside true-up lines
 
 

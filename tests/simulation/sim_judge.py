@@ -7,17 +7,23 @@ is due by its own arithmetic: the true counts, the rules as they were and are.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sim_vendors import CREATES, DATED, BillingModel, Effect, Row
+from sim_estate import CREATES, DATED, Effect, Row
+from sim_files import ZONE
+from sim_vendors import BillingModel
 
 from syncd.cycle import Cycle
+from syncd.ledger.codec import instant_text
 from syncd.model import Operation, Posting
-from syncd.periods import month_of
+from syncd.periods import local_date, month_of
 
 if TYPE_CHECKING:
     from sim_world import World
 
+COLLEAGUE = "a colleague"
 IN_FLIGHT = ("sending", "unknown", "posted")
 _SET = Operation.SET_QUANTITY
 
@@ -27,16 +33,15 @@ class Wrong(AssertionError):
 
 
 class Judge:
-    """Watches one world. `disturbed`: (customer, product) that a colleague edited; `by_hand`: identities for which a
-    person asked for a change of their own."""
+    """Watches one world. `disturbed`: (customer, product) that a colleague edited; `unseen`: lines that a colleague
+    removed while syncd did not know yet whether it had made them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.disturbed: set[tuple[str, str]] = set()
-        self.by_hand: set[str] = set()
+        self.unseen: set[str] = set()
         self.stale_at = ""
         self.bodies: dict[str, bytes] = {}
-        self.effects: Counter[str] = Counter()
         self.forgotten: set[str] = set()
         self.restored = False
         self.periods: dict[str, str] = {}  # mark -> the period that its entry named
@@ -44,6 +49,7 @@ class Judge:
         self.keys: dict[str, set[Any]] = defaultdict(set)
         self.recurring: dict[tuple[str, str], set[int]] = defaultdict(set)
         self.ended: Counter[str] = Counter()
+        self.uninvoiced: dict[tuple[str, str], str] = {}  # connection, customer -> when that was last seen
 
     # What was true
 
@@ -56,6 +62,9 @@ class Judge:
                 self.keys[name].add(world.rules)
                 rows = world.billings[shape.connection].recurring(who, shape.product, world.today)
                 self.recurring[who, shape.product].add(sum(row.units for row in rows))
+                through = world.billings[shape.connection].invoiced_through.get(who)
+                if through is None or through < world.today:
+                    self.uninvoiced[shape.connection, who] = instant_text(world.clock())
 
     def truths(self, who: str, name: str) -> set[int]:
         """Every target that was ever true."""
@@ -71,6 +80,15 @@ class Judge:
         for model in self.world.billings.values():
             self.forgotten |= {effect.key for effect in model.effects if effect.key not in known}
             self.forgotten |= {key for key, _ in model.deliveries if key not in known}
+
+    def removed(self, model: BillingModel, row: Row) -> None:
+        """A colleague takes a line away. Whoever does not know whether it made a line cannot tell that it was removed
+        from that it never was: making it again is no second effect, because the first does not stand any more."""
+        model.removed.add(row.id)
+        made = {effect.line: effect.key for effect in model.effects if effect.operation in CREATES}
+        entry = self.world.entry_row(made[row.id]) if row.id in made else None
+        if entry is not None and entry["state"] in ("sending", "unknown", "planned"):
+            self.unseen.add(row.id)
 
     # At every delivery and effect
 
@@ -89,6 +107,10 @@ class Judge:
             raise Wrong(f"no durable row: {posting.operation} was sent while its entry is {row and row['state']}")
         if self.bodies.setdefault(posting.key, body) != body:
             raise Wrong("other bytes: two attempts under one key differ")
+        if posting.operation in DATED:  # it may land when the ledger has forgotten it
+            self.periods[posting.marker] = str(row["period"])
+        if not (process and process.taken_over):
+            self._foreign(model, posting, row)
         if posting.operation is _SET:
             for waiting in model.pending:
                 if (
@@ -98,17 +120,47 @@ class Judge:
                 ):
                     raise Wrong("two in flight: a newer value was sent while an older request may still land")
 
+    def _foreign(self, model: BillingModel, posting: Posting, row: Mapping[str, Any]) -> None:
+        """Nothing that a colleague did to what syncd wrote is written over unseen, nor against `foreign_edit`. Between
+        the look and the first byte nobody can know of it."""
+        policy, wanted = self.world.setup.foreign_edit, int(row["after"])
+        asked = _person(row) or self.restored
+        rows = [one for one in self.world.entry_rows() if one["state"] == "posted"]
+        if posting.operation is _SET:
+            shown, planned_from = model.looked.get(posting.key), int(row["before"])
+            if shown not in (planned_from, wanted):
+                raise Wrong(f"overwritten unseen: {posting.line_id} showed {shown}, and {row['before']} was changed")
+            units, by = model.history[posting.line_id][-1]
+            known = [
+                int(one["after"])
+                for one in rows
+                if one["identity"] == row["identity"] or one["remote_id"] == posting.line_id
+            ]
+            if asked or by != COLLEAGUE or units != planned_from or not known or known[-1] == units:
+                return
+            if policy == "hold" or (policy == "accept" and wanted == known[-1]):
+                raise Wrong(f"overwritten unasked: syncd wrote {known[-1]}, {by} {units}; foreign_edit is {policy}")
+        elif posting.operation in DATED and policy == "hold" and not (asked or model.faults.reads or row["follows"]):
+            # What a colleague did before the cycle began was on the list that it read.
+            posted = {one["remote_id"]: one for one in rows if one["identity"] == row["identity"]}
+            before = {line: model.past[-1].get(line) for line in posted}
+            there = [line for line, one in before.items() if one is not None or line in model.removed]
+            known_sum = sum(_signed(posted[line]) for line in there)
+            shown_sum = sum(one.units for one in before.values() if one is not None)
+            if known_sum != shown_sum:
+                raise Wrong(f"overwritten unasked: lines of {row['identity']} sum to {shown_sum}, not {known_sum}")
+
     def happened(self, model: BillingModel, effect: Effect) -> None:
         """An effect, just now."""
         world = self.world
-        self.effects[effect.key] += 1
-        if effect.operation in CREATES and self.effects[effect.key] > 1:
+        standing = [one for one in model.effects if one.key == effect.key and one.line not in self.unseen]
+        if effect.operation in CREATES and len(standing) > 1:
             raise Wrong(f"double effect: {effect.operation} of {effect.product} happened twice under one key")
         row = world.entry_row(effect.key)
         if row is None and effect.key not in self.forgotten:
             raise Wrong(f"effect without entry: {effect}")
         name = next(name for name, shape in world.setup.shapes if shape.product == effect.product)
-        person = row is None or row["undo_of"] or str(row["decided_by"]).startswith("person:")
+        person = row is None or _person(row)
         truths = self.truths(effect.customer, name)
         if effect.operation == _SET and effect.units < effect.before and not person and effect.units not in truths:
             raise Wrong(
@@ -116,8 +168,15 @@ class Judge:
             )
         if effect.operation in DATED:
             if row is not None:
-                self.periods[effect.marker] = str(row["period"])
+                self._part(effect, row)
             self._dated(model, effect, name, truths, bool(person))
+
+    def _part(self, effect: Effect, row: Mapping[str, Any]) -> None:
+        """The part beside a raised quantity is for days that are invoiced: it does not move on while they run."""
+        planned = local_date(datetime.fromisoformat(str(row["created_at"])), ZONE)
+        late = effect.starts is not None and str(month_of(effect.starts)) > str(row["period"])
+        if row["follows"] and late and not row["undo_of"] and str(month_of(planned)) == str(row["period"]):
+            raise Wrong(f"part moved: {row['id']} of {row['period']} begins on {effect.starts}")
 
     def _dated(self, model: BillingModel, effect: Effect, name: str, truths: set[int], person: bool) -> None:
         if effect.starts is None or dict(self.world.setup.shapes)[name].prorate:
@@ -157,7 +216,7 @@ class Judge:
                     if effect.key not in self.forgotten:
                         raise Wrong(f"effect without entry: {effect}")
                     continue
-                counted = row["state"] in IN_FLIGHT
+                counted = row["state"] in IN_FLIGHT or effect.line in self.unseen
                 if not counted and effect.operation in CREATES:
                     raise Wrong(f"effect not counted: {effect} is {row['state']} ({row['note']})")
                 # What somebody else wrote since, or a process that is forgotten, has the last word over a set.
@@ -198,9 +257,27 @@ class Judge:
         if len(cycle.plan.lines) != wanted:
             raise Wrong(f"lines missing: {len(cycle.plan.lines)} of {wanted}")
         rows = world.entry_rows()
+        self._parts(rows)
         for line in cycle.plan.lines:
             self.ended[str(line.action)] += 1
             self._line(line, [row for row in rows if row["line"] == line.id])
+
+    def _parts(self, rows: list[dict[str, Any]]) -> None:
+        """A quantity that rose inside an invoiced period has its part of that period beside it. Not asked where it is
+        not known what was invoiced when it was planned: the ledger forgot, the clock jumped, or the invoice was made
+        between the list and the sending, which nobody can see."""
+        world = self.world
+        if self.restored or world.did["jump"] or world.did["meanwhile invoice"] or world.did["meanwhile month"]:
+            return
+        parted = {name for name, shape in world.setup.shapes if shape.prorate}
+        kept = {row["follows"] for row in rows if row["state"] in ("posted", "failed", "rejected")}
+        for row in rows:
+            rose = row["operation"] == _SET and int(row["after"]) > int(row["before"]) and not row["undo_of"]
+            if row["state"] != "posted" or row["rule"] not in parted or not rose or row["key"] in kept:
+                continue
+            open_until = self.uninvoiced.get((row["connection"], row["customer"].lower()), "")
+            if row["created_at"] > open_until:
+                raise Wrong(f"part lost: {row['id']} rose to {row['after']}, and nothing of {row['period']} followed")
 
     def _line(self, line: Any, rows: list[dict[str, Any]]) -> None:
         world = self.world
@@ -217,7 +294,7 @@ class Judge:
         keys = world.rules.of(line.rule)
         direction = keys.get("increase", "now") if due > billed else keys.get("decrease", "hold")
         posted = sum(
-            int(row["quantity"]) * (-1 if row["operation"] == "post_credit" else 1)
+            _signed(row)
             for row in rows
             if row["state"] == "posted" and row["operation"] in DATED and row["period"] == str(period)
         )
@@ -229,7 +306,7 @@ class Judge:
                 true = (
                     (reason.startswith("rejected by") and any(row["state"] == "rejected" for row in rows))
                     or (reason.startswith("undone by") and any(row["undo_of"] for row in rows))
-                    or (reason.endswith("; accepted") and ((who, shape.product) in self.disturbed or own != posted))
+                    or (reason.endswith("; accepted") and (who, shape.product) in self.disturbed)
                     or (reason.endswith("is ignore") and direction == "ignore")
                 )
             case "hold":
@@ -244,7 +321,9 @@ class Judge:
                     "begins on" in reason and any(row.starts and row.starts > world.today for row in recurring)
                 )
             case "alert":
-                true = ("only adds" in reason and shown > due and (own <= 0 or self.restored)) or (
+                # Of its own lines nothing may be left that it could take back, or the sentence says why it cannot.
+                told = own != posted and "sum to" in reason
+                true = ("only adds" in reason and shown > due and (own <= 0 or self.restored or told)) or (
                     "no open line" in reason and not recurring
                 )
             case "blocked":
@@ -260,3 +339,13 @@ class Judge:
                 f"at rest, untrue: {who} {line.rule} is {line.action} ({reason}); due {due}, shown {shown}, own {own}, "
                 f"posted {posted}"
             )
+
+
+def _person(row: Mapping[str, Any]) -> bool:
+    """Whether a person asked for an entry, or let it leave."""
+    return bool(row["undo_of"]) or str(row["decided_by"]).startswith("person:")
+
+
+def _signed(row: Mapping[str, Any]) -> int:
+    """The units of a dated line; a credit's are negative."""
+    return int(row["quantity"]) * (-1 if row["operation"] == "post_credit" else 1)

@@ -26,10 +26,11 @@ from typing import Any
 from unittest import mock
 
 import structlog
-from sim_draw import DEATHS, draw_setup, draw_steps
+from sim_draw import draw_setup, draw_steps
 from sim_files import Setup
 from sim_judge import Wrong
-from sim_world import URL, Died, Step, World
+from sim_steps import URL, Step
+from sim_world import Died, World
 from sqlalchemy import Engine, event
 
 from syncd.clock import real_now
@@ -299,6 +300,3 @@ def _watching(world: World) -> Iterator[None]:
     finally:
         with suppress(Exception):
             event.remove(Engine, "commit", told)
-
-
-__all__ = ["DEATHS", "Outcome", "Total", "play", "shrink", "simulate", "simulate_many", "table"]

@@ -1,4 +1,4 @@
-"""The model source: counts of SKUs by customer, with every lie that a source can tell. See `sim_vendors`."""
+"""The model source: counts of SKUs by customer, with every lie that a source can tell. See `sim_estate`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sim_vendors import Estate, Faults, run_out
+from sim_estate import Estate, Faults, run_out
 
 from syncd.connect.contract import Abilities, Ask, Context, Measure, SignIn
 from syncd.connect.settings import ConnectionSettings

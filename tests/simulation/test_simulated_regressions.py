@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
-from sim_draw import Step
 from sim_files import Rules, Setup
 from sim_run import play
+from sim_steps import Step
 
 LINE = Rules("post", (("line", "decrease", "now"),))
 
@@ -92,3 +95,124 @@ def test_a_mark_with_another_quantity_is_not_taken_for_the_change() -> None:
     assert outcome.hits["approved"] >= 1
     assert outcome.hits["write ok"] == 1
     assert outcome.ended["hold"] == 1
+
+
+PART = Setup(names=("kset",), foreign_edit="overwrite", rules=Rules("post", (("kset", "decrease", "now"),)))
+AT_ONCE: Step = ("cycle", 0, None, ())
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("write_fault", "kb", "refused"), ("cycle", 0, ("ledger.settle(failed).after", 1), ())],
+        [("write_fault", "kb", "refused"), ("cycle", 0, ("ledger.settle(failed).after", 1), ()), ("retry", -1)],
+        [("cycle", 0, ("ledger.settle(superseded).after", 1), ((("kb.find", 1), ("rival", "kb", 0, "edit", 1)),))],
+    ],
+    ids=["refused", "refused, tried again", "overtaken"],
+)
+def test_a_part_of_a_period_does_not_outlive_the_change_that_it_belongs_to(steps: list[Step]) -> None:
+    """The process died between the end of a raised quantity and the end of its part. The part stood for that of the
+    next try: it ended with the first one, or was held for an approval that could not be given, and was never billed."""
+    outcome = play(PART, [("hire", 0, 0, 9), *steps, AT_ONCE, ("retry", -1), AT_ONCE])
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["write ok"] == 2
+    assert outcome.ended["none"] == 1
+
+
+def test_a_part_of_an_invoiced_period_that_waits_for_a_person_does_not_move_on() -> None:
+    """It was written down anew for the next month in the cycle after, though its days were invoiced from the start."""
+    rules = Rules("propose", PART.rules.keys)
+    outcome = play(replace(PART, rules=rules), [("hire", 0, 0, 9), AT_ONCE, AT_ONCE, ("approve", -1), AT_ONCE])
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["write ok"] == 2
+
+
+def test_a_held_line_with_nothing_to_approve_says_what_must_be_mended() -> None:
+    """A colleague raised syncd's own dated line. "decrease is hold" was all that was told, and nothing was held."""
+    outcome = play(
+        Setup(names=("line",), foreign_edit="overwrite", rules=Rules("post", (("line", "decrease", "hold"),))),
+        [("hire", 0, 0, 3), AT_ONCE, ("rival", "psa", 1, "edit", 20)],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["rival edit"] == 1
+    assert outcome.ended["hold"] == 1
+
+
+def test_an_alert_names_the_edit_that_nothing_else_tells() -> None:
+    """A colleague raised syncd's own line while syncd took it back: more is billed than the recurring line, and only
+    that one was told."""
+    edited = ("cycle", 0, None, ((("psa.find", 1), ("rival", "psa", 1, "edit", 20)),))
+    outcome = play(
+        Setup(names=("line",), rules=LINE), [("hire", 0, 0, 3), AT_ONCE, ("hire", 0, 0, -20), ("sleep", 20), edited]
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["write ok"] == 2
+    assert outcome.ended["alert"] == 1
+
+
+def test_a_late_line_of_a_forgotten_period_is_not_counted_by_its_days() -> None:
+    """November was invoiced, so its line stood in December. Restored, the ledger did not know November any more, took
+    the line for December's own, and December was never billed."""
+    outcome = play(
+        Setup(names=("line",), rules=LINE, start=datetime(2026, 11, 30, 16, tzinfo=UTC)),
+        [("backup",), ("hire", 0, 0, 3), AT_ONCE, ("sleep", 3 * 24 * 60), ("restore", 0, "hand")],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["write ok"] == 2
+    assert outcome.ended["none"] == 1
+
+
+@pytest.mark.parametrize(("later", "sent"), [([], 1), ([("month",)], 2)], ids=["at once", "in the next month"])
+def test_a_line_that_was_removed_while_its_answer_was_lost_is_made_again(later: list[Step], sent: int) -> None:
+    """No defect, and the judge called it a double effect: that the line was made and taken away cannot be told from
+    that it never was. One line of the period stands in the end."""
+    unlooked = ("cycle", 0, ("ledger.settle(unknown)", 1), ())
+    outcome = play(
+        Setup(names=("line",), rules=LINE),
+        [("hire", 0, 0, 3), ("write_fault", "psa", "error_after"), unlooked, ("rival", "psa", 1, "remove", 0), *later],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["rival remove"] == 1
+    assert outcome.hits["write ok"] == sent
+    assert outcome.ended["none"] == 1
+
+
+def test_what_a_ledger_forgot_that_it_wrote_is_not_accepted_as_an_edit() -> None:
+    """Restored, the ledger took the last quantity that it wrote itself for a colleague's, and `foreign_edit = "accept"`
+    let it stand for ever: one seat too many was billed, and the line was ignored."""
+    rules = Rules("post", (("set", "decrease", "now"),))
+    outcome = play(
+        Setup(names=("set",), foreign_edit="accept", rules=rules),
+        [
+            *[("hire", 0, 0, 9), AT_ONCE, ("backup",), ("hire", 0, 0, 1), AT_ONCE],
+            *[("restore", 0, "tool"), ("hire", 0, 0, -1), AT_ONCE],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["approved"] == 1
+    assert outcome.ended["none"] == 1
+
+
+def test_lines_that_a_ledger_forgot_are_not_accepted_as_an_edit() -> None:
+    """The same with dated lines, of which nothing can be held for approval: a person must mend them, and is told so for
+    as long as they are billed."""
+    outcome = play(
+        Setup(names=("line",), foreign_edit="accept", invoiced=False, rules=LINE),
+        [AT_ONCE, ("backup",), ("hire", 0, 0, 3), AT_ONCE, ("restore", 0, "tool"), ("hire", 0, 0, -3)],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.ended["hold"] == 1
+
+
+def test_a_planned_line_does_not_leave_where_a_colleague_removed_what_it_adds_to() -> None:
+    """A look failed, so the line was still planned in the next cycle; the edit was taken for what is on its way."""
+    outcome = play(
+        Setup(names=("line",), rules=LINE),
+        [
+            *[("hire", 0, 0, 3), AT_ONCE, ("hire", 0, 0, 3), ("find_fault", "psa", 2), AT_ONCE],
+            *[("rival", "psa", 1, "remove", 0), AT_ONCE],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["find down"] >= 1
+    assert outcome.hits["rival remove"] == 1

@@ -125,7 +125,7 @@ def test_every_posting_has_a_whole_minute_of_the_second_day(marker: str, starts:
         "cus_1",
         Decimal(1),
         starts=starts,
-        ends=starts.replace(year=2031),
+        ends=date(2031, 12, 31),
     )
     found = usage.minute(posting, ZONE)
     assert found % 60 == 0
