@@ -34,10 +34,18 @@ class Writing:
 
 
 def write_down(
-    plan: Plan, waiting: Iterable[Entry], views: Mapping[str, View], past: Past, *, applying: bool = False
+    plan: Plan,
+    waiting: Iterable[Entry],
+    views: Mapping[str, View],
+    past: Past,
+    *,
+    applying: bool = False,
+    restored: bool = False,
 ) -> Writing:
     """Turns the plan's actions into intents. `waiting`: the ledger's open entries, `past` what the plan was made from.
-    `applying`: a person has read this plan and lets it be posted, also where the mode is propose.
+    `applying`: a person has read this plan and lets it be posted, also where the mode is propose. `restored`: the
+    ledger may have forgotten what was posted; what waits for a period that is over could be there already, where no
+    list shows it any more, so it ends.
 
     What waited until its period was closed is written down anew, for the first open period, and a person must see it:
     the approval was for other days (RELIABILITY, "Time").
@@ -60,6 +68,9 @@ def write_down(
             fate = fates[entry.id]
             if fate == "supersede":
                 supersede.append((entry.id, _overtaken(line)))
+                continue
+            if restored and _is_over(entry, plan):
+                supersede.append((entry.id, _forgotten(entry)))
                 continue
             late = _late(entry, line, plan, views, past)
             if late is not None:
@@ -124,6 +135,19 @@ def _billing(entry: Entry, views: Mapping[str, View]) -> Billing | None:
     """What was read of the entry's customer where it is billed."""
     view = views.get(entry.intent.connection)
     return view.billings.get(entry.intent.posting.customer_id) if view is not None else None
+
+
+def _forgotten(entry: Entry) -> str:
+    return (
+        f"the ledger was restored from a backup in which this waited: {entry.intent.period} is over and may have been "
+        "billed since; look, and bill by hand what is missing"
+    )
+
+
+def _is_over(entry: Entry, plan: Plan) -> bool:
+    """Whether a dated line that waits is for a period that has ended."""
+    dated = entry.state not in IN_FLIGHT and entry.intent.operation in DATED and not entry.intent.undo_of
+    return dated and parse_period(entry.intent.period).last < plan.moment.today
 
 
 _AGAIN = f"{NEVER_ARRIVED}; look for yourself before you let it leave again"

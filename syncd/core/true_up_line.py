@@ -42,7 +42,10 @@ def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decim
     except Unpriced as why:
         return Proposal((), step, str(why), unpriced=True)
     text = text_of(desk, site, used, quantity=due - own, before=own, to=due, priced=money)
-    if billed - recurring > own:  # what is missing may be there: a restored ledger forgot it, or the rule's old name
+    shown = billed - recurring
+    # What is missing may be there (a restored ledger forgot it, or it is under the rule's old name), and what is too
+    # much may be credited already: a person decides, and nothing is planned from a sum that the vendor does not show.
+    if shown > own or (due < own and shown < own):
         return Proposal((), step)
     return Proposal(line_effects(site, desk.past, due, text, money), step)
 

@@ -185,7 +185,8 @@ def run_cycle(
             plan = _plan(config, mappings, seen, past, moment, errors, counting=agreed is None)
             if agreed is not None and not agreed(plan):
                 raise PlanMoved(plan)
-            writing = write_down(plan, ledger.entries(states=OPEN), seen.views, past, applying=agreed is not None)
+            waiting = ledger.entries(states=OPEN)
+            writing = write_down(plan, waiting, seen.views, past, applying=agreed is not None, restored=bool(amnesia))
             written = _write(ledger, cycle, writing, seen.observations)
             posted, lost = post_all(ledger, opened, writing.sendable, stop=stop, progress=progress)
             plan = replace(plan, errors=(*plan.errors, *lost))

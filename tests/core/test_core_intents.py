@@ -318,6 +318,24 @@ def test_an_old_periods_dated_line_keeps_its_period() -> None:
             assert all(one.period == "2026-12" for one in made.intents)
 
 
+@pytest.mark.parametrize("state", [EntryState.HELD, EntryState.PLANNED])
+def test_a_restored_ledger_lets_nothing_leave_for_a_period_that_is_over(state: EntryState) -> None:
+    """It may have been posted after the backup, and no list shows that month any more."""
+    found = world(true_up=LINE)
+    old = entry(found, state, by="person:Ada")
+    now = remembering(found.but(billings=(billing(line(25), agreements=(agreement(period=DECEMBER),)),)), old)
+    seen = now.plan(datetime.fromisoformat("2026-12-05T16:00:00+00:00"))
+
+    made = write_down(seen, [old], now.views, now.past, restored=True)
+
+    ((id_, why),) = made.supersede
+    assert id_ == old.id
+    assert "2026-11 is over and may have been billed since" in why
+    assert old.intent.key not in made.sendable
+    in_time = write_down(found.plan(), [entry(found, state)], found.views, found.past, restored=True)
+    assert in_time.supersede == ()
+
+
 def test_a_part_of_a_period_does_not_outlive_the_change_that_it_belongs_to() -> None:
     """Held over the end of the period, and then the target moves: the old part would wait for a leader for ever."""
     november = world(prorate=True, increase="hold").but(billings=(billing(line(25), agreements=PRORATED),))

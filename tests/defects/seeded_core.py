@@ -201,7 +201,7 @@ CORE_DEFECTS: tuple[Defect, ...] = (
         (
             Edit(
                 LINE_WAY,
-                "    if billed - recurring > own:",
+                "    if shown > own or (due < own and shown < own):",
                 "    shown = NOTHING.__class__(own_quantity=billed - recurring)\n"
                 "    lines = {**desk.past.lines, own_identity(site): shown}\n"
                 "    past = desk.past.__class__(desk.past.installation, lines)\n"

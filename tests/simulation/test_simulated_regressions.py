@@ -216,3 +216,34 @@ def test_a_planned_line_does_not_leave_where_a_colleague_removed_what_it_adds_to
     assert outcome.wrong == "", outcome
     assert outcome.hits["find down"] >= 1
     assert outcome.hits["rival remove"] == 1
+
+
+def test_a_forgotten_credit_is_not_given_once_more() -> None:
+    """The credit was planned from the sum without it, superseded by its mark, and then given under another one."""
+    outcome = play(
+        Setup(names=("line",), foreign_edit="overwrite", max_postings=1, rules=LINE),
+        [
+            *[("hire", 0, 0, 9), AT_ONCE, ("backup",), ("hire", 0, 0, -2), AT_ONCE],
+            *[("restore", 0, "tool"), ("hire", 0, 0, -1), AT_ONCE, ("approve", -1), AT_ONCE, AT_ONCE],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.ended["hold"] == 1
+
+
+def test_what_waited_in_a_backup_for_a_period_that_is_over_is_not_billed_beside_what_was_posted_since() -> None:
+    """No list shows a month that is over any more, so nothing could tell that it was billed after the backup."""
+    rules = Rules("post", (("line", "decrease", "now"), ("set", "decrease", "now"), ("set", "increase", "next-period")))
+    last_evening = datetime(2026, 12, 1, 5, 0, tzinfo=UTC)  # of November, where the MSP is
+    outcome = play(
+        Setup(
+            seed=1_002_034, names=("line", "set"), foreign_edit="overwrite", max_postings=1, invoiced=False, locks=True,
+            start=last_evening, rules=rules,
+        ),  # fmt: skip
+        [
+            *[("backup",), ("cycle", 0, ("ledger.write.after", 1), ()), ("restore", 0, "hand"), AT_ONCE, ("backup",)],
+            *[("hire", 0, 2, 1), AT_ONCE, ("sleep", 44_640), ("restore", 1, "tool")],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["restored by tool"] == 1
