@@ -28,6 +28,8 @@ from syncd.rehearse.stage import OnStage
 from syncd.sandbox.kit import Effect
 
 Raise = Callable[..., Stage]
+# Whole cycles into doubles, one after the other; the quick part of it is test_rehearse_guard.
+pytestmark = pytest.mark.slow
 
 
 def play(stage: Stage, kinds: Mapping[str, Connector] | None = None, **options: Any) -> Rehearsal:

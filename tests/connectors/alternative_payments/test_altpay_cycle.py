@@ -55,6 +55,9 @@ true_up = "line"
 price = {{ model = "unit", unit = 28.00 }}
 """
 
+# Whole cycles through the ledger, several seconds each.
+pytestmark = pytest.mark.slow
+
 
 class House:
     """The admin's folder, with a clock that both sides share."""
