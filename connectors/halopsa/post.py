@@ -26,14 +26,13 @@ from connectors.halopsa.paging import newest
 from connectors.halopsa.payloads import Change, Invoice, Licence, Line, units
 from connectors.halopsa.read import Reader
 from connectors.halopsa.tickets import Tickets
+from syncd.connect.documents import arithmetic
 from syncd.connect.http import Reply
 from syncd.connect.outcome import outcome
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Outcome, Posting, Receipt, Refused, Sight, Wire
 from syncd.money import plain
 from syncd.periods import Period
-
-_CENT = Decimal("0.01")
 
 
 class Saved(msgspec.Struct):
@@ -284,19 +283,9 @@ def _new(reply: Reply, marker: str) -> Line | None:
 
 
 def charge(posting: Posting) -> tuple[Decimal, Decimal]:
-    """(quantity, unit price) of a draft, so that Halo's multiplication gives exactly the amount: as its units where the
-    price of one has whole cents, else as one unit at the whole amount. Raises ValueError where no price is known."""
-    if posting.amount is None:
-        if posting.unit_price is None:
-            raise ValueError("a draft invoice needs a price")
-        return posting.quantity, posting.unit_price
-    if posting.unit_price is not None and posting.unit_price * posting.quantity == posting.amount:
-        return posting.quantity, posting.unit_price
-    if posting.quantity > 0:
-        each = (posting.amount / posting.quantity).quantize(_CENT)
-        if each * posting.quantity == posting.amount:
-            return posting.quantity, each
-    return Decimal(1), posting.amount
+    """(quantity, unit price) of a draft, so that Halo's multiplication gives exactly the amount; prices have whole
+    cents. Raises ValueError where no price is known."""
+    return arithmetic(posting, 2)
 
 
 def _new_line(posting: Posting) -> dict[str, Any]:

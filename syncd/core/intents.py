@@ -69,7 +69,7 @@ def write_down(
             if fate == "supersede":
                 supersede.append((entry.id, _overtaken(line)))
                 continue
-            if restored and _is_over(entry, plan):
+            if restored and _is_over(entry, line, plan):
                 supersede.append((entry.id, _forgotten(entry)))
                 continue
             late = _late(entry, line, plan, views, past)
@@ -144,10 +144,13 @@ def _forgotten(entry: Entry) -> str:
     )
 
 
-def _is_over(entry: Entry, plan: Plan) -> bool:
-    """Whether a dated line that waits is for a period that has ended."""
-    dated = entry.state not in IN_FLIGHT and entry.intent.operation in DATED and not entry.intent.undo_of
-    return dated and parse_period(entry.intent.period).last < plan.moment.today
+def _is_over(entry: Entry, line: PlanLine | None, plan: Plan) -> bool:
+    """Whether a dated line that waits is for a period that has ended, and that the plan says nothing of any more."""
+    if entry.state in IN_FLIGHT or entry.intent.operation not in DATED or entry.intent.undo_of:
+        return False
+    if line is not None and line.period == entry.intent.period:
+        return False  # in arrears: under its own key it is found where it was posted
+    return parse_period(entry.intent.period).last < plan.moment.today
 
 
 _AGAIN = f"{NEVER_ARRIVED}; look for yourself before you let it leave again"

@@ -17,6 +17,7 @@ from typing import Any
 from syncd.core import keys
 from syncd.core.aggregate import Day, Track, Usage, days_json, days_of, usage
 from syncd.core.charge import lifted
+from syncd.core.closing import is_forgotten
 from syncd.core.counting import Counted, Step, matching, target, total
 from syncd.core.effects import Site, choose_agreement, line_effects, own_before, own_identity
 from syncd.core.entries import LineHistory
@@ -97,6 +98,8 @@ def arrears(desk: Desk, customer: Customer, rule: Rule, place: Place, used: Numb
     newest = due(desk.house, desk.moment, rule, current)
     running = usage(rule.aggregate, _with_today(desk, parts, current, used), current, desk.moment.today)
     chosen = _choose(desk, customer, rule, name, parts, newest)
+    if forgotten := _forgotten(desk, place, name, chosen.period):
+        return Arrears(rule, place, action=Action.HOLD, reason=forgotten)
     billed = own_before(desk.past.lines.get(f"{name}{chosen.period}", NOTHING))
     there = replace(place, period=chosen.period, billed=billed, running=current)
     made = Arrears(rule, there, found=chosen.found, running=running)
@@ -111,6 +114,19 @@ def arrears(desk: Desk, customer: Customer, rule: Rule, place: Place, used: Numb
             reason=f"{chosen.period} was billed under the rule as it stood then",
         )  # fmt: skip
     return replace(made, counted=chosen.counted)
+
+
+def _forgotten(desk: Desk, place: Place, name: str, period: Period) -> str:
+    """A sentence where the billing system still shows a line of the period that a restored ledger forgot: what it comes
+    to is no longer known, and a person decides."""
+    for line in place.target.own if place.target is not None else ():
+        could_be = line.starts is None or line.starts >= period.first
+        if could_be and is_forgotten(line.marker, period, desk.past, name):
+            return (
+                f"line {line.id} was posted for {period} after the backup that the ledger was restored from; "
+                "bill by hand what is still missing"
+            )
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, step
-from core_kit import NOW, World, agreement, billing, count, free, reading, reads, rule, told, world
+from core_kit import NOW, World, agreement, billing, count, free, own_line, reading, reads, rule, told, world
 
 from syncd.core.aggregate import Seen, Track
 from syncd.core.entries import EntryState
@@ -132,6 +132,19 @@ def test_the_same_month_is_never_billed_twice() -> None:
     ]
     line = base.but(past=book.past(base.past), billings=(there.billing(),)).one_line(DECEMBER_3)
     assert told(line.action, line.target, line.billed, line.difference) == ("none", 27, 27, 0)
+
+
+def test_a_line_that_a_restored_ledger_forgot_is_not_billed_beside() -> None:
+    """Books show the document that was posted after the backup: its mark is one that the ledger has yet to give."""
+    base = arrears(NOVEMBER)
+    (effect,) = base.one_line(DECEMBER_3).effects
+    shown = own_line(27, marker=effect.posting.marker, agreement_id=effect.posting.agreement_id)
+    base = base.but(billings=tuple(replace(one, lines=(shown,)) for one in base.billings))
+
+    line = base.one_line(DECEMBER_3)
+
+    assert told(line.action, line.effects) == ("hold", ())
+    assert "was posted for 2026-11 after the backup" in line.reason
 
 
 def test_late_usage_is_a_correction_that_names_the_old_month() -> None:
