@@ -235,11 +235,10 @@ def test_what_waited_in_a_backup_for_a_period_that_is_over_is_not_billed_beside_
     """No list shows a month that is over any more, so nothing could tell that it was billed after the backup."""
     rules = Rules("post", (("line", "decrease", "now"), ("set", "decrease", "now"), ("set", "increase", "next-period")))
     last_evening = datetime(2026, 12, 1, 5, 0, tzinfo=UTC)  # of November, where the MSP is
+    names = ("line", "set")
+    setup = Setup(seed=1_002_034, names=names, foreign_edit="overwrite", max_postings=1, invoiced=False, locks=True)
     outcome = play(
-        Setup(
-            seed=1_002_034, names=("line", "set"), foreign_edit="overwrite", max_postings=1, invoiced=False, locks=True,
-            start=last_evening, rules=rules,
-        ),  # fmt: skip
+        replace(setup, start=last_evening, rules=rules),
         [
             *[("backup",), ("cycle", 0, ("ledger.write.after", 1), ()), ("restore", 0, "hand"), AT_ONCE, ("backup",)],
             *[("hire", 0, 2, 1), AT_ONCE, ("sleep", 44_640), ("restore", 1, "tool")],
