@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.clock import Clock
@@ -21,7 +21,7 @@ from syncd.cycle import moment_of
 from syncd.cycle.connections import Opened, open_connections
 from syncd.errors import Fault, UserFault, VendorError
 from syncd.ledger import Ledger
-from syncd.model import OWN_ACTIONS, Agreement, Moment, State
+from syncd.model import OWN_ACTIONS, Billing, Moment, Posting, State, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,15 @@ def take_back(
     if faults:
         raise UserFault(faults)
     with open_connections(config, kinds, clock, ledger) as opened:
-        agreements = _agreements(opened, chosen, moment)
+        billings = _billings(opened, chosen, moment)
+        agreements = {
+            (*place, agreement.id): agreement for place, one in billings.items() for agreement in one.agreements
+        }
         desk = Desk(
             past=past,
             entries=_around(ledger, chosen),
             ground=lambda entry: Ground(agreements.get(_place(entry)), _prorated(ledger, entry)),
-            wire=lambda name: opened[name].connection.wire,
+            wire=lambda name: _wire(opened[name], billings, moment),
             today=moment.today,
             zone=config.house.zone,
         )
@@ -154,12 +157,13 @@ def _place(entry: Entry) -> _Place:
     return entry.intent.connection, posting.customer_id, posting.agreement_id
 
 
-def _agreements(opened: Mapping[str, Opened], chosen: Iterable[Entry], moment: Moment) -> dict[_Place, Agreement]:
+def _billings(opened: Mapping[str, Opened], chosen: Iterable[Entry], moment: Moment) -> dict[tuple[str, str], Billing]:
+    """What was read of the customers whose changes are taken back, by connection and customer."""
     wanted: dict[str, set[str]] = defaultdict(set)
     for entry in chosen:
-        if "billed" in opened[entry.intent.connection].abilities.reads:
+        if opened[entry.intent.connection].abilities.bill_keys:
             wanted[entry.intent.connection].add(entry.intent.posting.customer_id)
-    found: dict[_Place, Agreement] = {}
+    found: dict[tuple[str, str], Billing] = {}
     for name, ids in wanted.items():
         connection = opened[name].connection
         customers = [customer for customer in connection.customers() if customer.id in ids]
@@ -167,8 +171,26 @@ def _agreements(opened: Mapping[str, Opened], chosen: Iterable[Entry], moment: M
             if billing.state not in (State.KNOWN, State.GONE):
                 text = f"{name}: what is invoiced could not be read ({billing.reason}); nothing was written"
                 raise VendorError(billing.code or "unavailable", text)
-            found |= {(name, billing.customer_id, agreement.id): agreement for agreement in billing.agreements}
+            found[name, billing.customer_id] = billing
     return found
+
+
+def _wire(one: Opened, billings: Mapping[tuple[str, str], Billing], moment: Moment) -> Callable[[Posting], Wire]:
+    """The request of a compensation. Raises UserFault for one that the system does not offer, and in the books for one
+    that must not be made there: a credit against an estimate would be taken off what was never billed."""
+
+    def wire(posting: Posting) -> Wire:
+        billing = billings.get((one.name, posting.customer_id))
+        reason = ""
+        if posting.operation not in one.abilities.operations:
+            reason = f"{one.name} cannot {posting.operation.replace('_', ' ')}"
+        elif not one.abilities.keeps_quantity and billing is not None:
+            reason = one.connection.refusal(posting, billing, one.connection.products(), moment)
+        if reason:
+            raise UserFault(Fault(one.name, f"does not take this back: {reason}.", "Take it back there, by hand."))
+        return one.connection.wire(posting)
+
+    return wire
 
 
 def _prorated(ledger: Ledger, entry: Entry) -> bool:

@@ -22,6 +22,7 @@ from syncd.core.entries import EntryState, Intent
 from syncd.cycle import Cycle, run_cycle
 from syncd.cycle.connections import Opened
 from syncd.cycle.posting import post_all, recover
+from syncd.cycle.undoing import Undone, posted_in, take_back
 from syncd.ledger import Ledger
 from syncd.model import Posting
 
@@ -91,6 +92,14 @@ class Shop:
             done: Cycle = run_cycle(config, mappings, Kinds(), ledger, lambda: NOW)
         return {line.rule: (str(line.action), line.reason) for line in done.plan.lines}
 
+    def undo(self, rule: str) -> Undone:
+        """A person takes back what was posted for a rule."""
+        environ: Mapping[str, str] = {"QBO_SECRET": "sandbox-secret", "QBO_TOKEN": "AB11-sandbox-refresh-token"}
+        config, _ = load(self.folder / "config.toml", Kinds(), environ)
+        with Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger:
+            chosen = posted_in(ledger, cycle=None, period=None, customer=None, rule=rule)
+            return take_back(ledger, config, Kinds(), lambda: NOW, chosen, by="Ada", why="wrong rule", strict=False)
+
     def made(self) -> list[tuple[str, Decimal]]:
         """(what, total without tax) of everything that was created, in order."""
         tables = self.bench.double.tables
@@ -126,6 +135,32 @@ def test_two_rules_one_estimate_then_rest_then_a_rise_and_a_fall(bench: Bench, t
     assert action == "hold"
     assert f"QuickBooks estimate {row['DocNumber']} (#{row['Id']})" in reason
     assert len(shop.made()) == 2
+
+
+@pytest.mark.usefixtures("signed")
+def test_an_estimate_is_not_taken_back_by_a_credit(bench: Bench, tmp_path: Path) -> None:
+    """A credit memo would be taken off what was never billed: the person who undoes it is told what to amend."""
+    shop = Shop(bench, tmp_path)
+    shop.cycle(3, 0)
+
+    done = shop.undo("Backup")
+
+    assert done.entries == ()
+    ((_, why),) = done.left
+    assert "QuickBooks estimate" in why
+    assert "by hand" in why
+
+
+@pytest.mark.usefixtures("signed")
+def test_an_invoice_is_taken_back_by_a_credit_that_waits(bench: Bench, tmp_path: Path) -> None:
+    shop = Shop(bench, tmp_path, document="invoice")
+    shop.cycle(3, 0)
+
+    done = shop.undo("Backup")
+
+    assert done.left == ()
+    (entry,) = done.entries
+    assert (entry.state, entry.intent.operation, entry.intent.posting.quantity) == (EntryState.HELD, "post_credit", 3)
 
 
 @pytest.mark.slow
