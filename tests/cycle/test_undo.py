@@ -181,6 +181,7 @@ def three(raise_stage: Callable[..., Stage]) -> Stage:
     return stage
 
 
+@pytest.mark.slow
 def test_a_whole_cycle_is_taken_back(three: Stage) -> None:
     done = undo(three, "--cycle", "c000001")
     assert done.status == 0, done.err
@@ -198,6 +199,7 @@ def test_a_whole_cycle_is_taken_back(three: Stage) -> None:
     assert [one["customer"] for one in later.json["entries"]] == [BIRCHWOOD]
 
 
+@pytest.mark.slow
 def test_a_whole_period_is_taken_back_for_one_customer_or_rule(three: Stage) -> None:
     [one] = undo(three, "--period", "2026-11", "--customer", BIRCHWOOD).json["entries"]
     assert (one["customer"], one["from"], one["to"]) == (BIRCHWOOD, "15", "14")
@@ -206,6 +208,7 @@ def test_a_whole_period_is_taken_back_for_one_customer_or_rule(three: Stage) -> 
     assert undo(three, "--period", "2026-10").json == {"entries": [], "left": []}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_taken_back_is_told_and_the_rest_is_written(three: Stage) -> None:
     three.hire(ALDER, 1)
     three.cycle()  # Alder's first change is not the newest any more
@@ -220,6 +223,7 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_written(three: Stage)
     assert "open" in waiting.json["left"][0]["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -239,6 +243,7 @@ def test_a_wrong_name_writes_nothing(three: Stage, arguments: tuple[str, ...], s
     assert len(three.entries()) == 3
 
 
+@pytest.mark.slow
 def test_every_wrong_name_is_told_at_once(three: Stage) -> None:
     done = undo(three, "zzzzzz", "yyyyyy")
     assert "zzzzzz" in done.err
@@ -265,6 +270,7 @@ def charged(stage: Stage) -> Decimal:
     return sum((one["amount"] for one in contents if one["addition"] in made), Decimal(0))
 
 
+@pytest.mark.slow
 def test_a_quantity_and_its_part_of_the_period_are_taken_back_together(pair: Stage) -> None:
     done = undo(pair, pair.entries()[0]["id"])
     assert [(one["operation"], one["from"], one["to"], one["amount"]) for one in done.json["entries"]] == [
@@ -278,6 +284,7 @@ def test_a_quantity_and_its_part_of_the_period_are_taken_back_together(pair: Sta
     assert pair.cycle().line(ALDER)["action"] == "ignore"
 
 
+@pytest.mark.slow
 def test_the_part_alone_can_be_taken_back(pair: Stage) -> None:
     done = undo(pair, pair.entries()[1]["id"])
     assert [one["operation"] for one in done.json["entries"]] == ["post_credit"]
@@ -286,6 +293,7 @@ def test_the_part_alone_can_be_taken_back(pair: Stage) -> None:
     assert pair.cycle().json["entries"] == []
 
 
+@pytest.mark.slow
 def test_what_was_invoiced_since_is_credited_in_the_open_period(pair: Stage) -> None:
     pair.psa.invoice(1001)  # December, in advance, at 27
     pair.pass_time(days=12)
@@ -307,6 +315,7 @@ def test_what_was_invoiced_since_is_credited_in_the_open_period(pair: Stage) -> 
     assert pair.verified()
 
 
+@pytest.mark.slow
 def test_without_proration_what_was_invoiced_stays(alder: Stage) -> None:
     alder.psa.invoice(1001)
     alder.pass_time(days=12)
@@ -314,6 +323,7 @@ def test_without_proration_what_was_invoiced_stays(alder: Stage) -> None:
     assert [one["operation"] for one in done.json["entries"]] == ["set_quantity"]
 
 
+@pytest.mark.slow
 def test_a_line_of_a_closed_period_is_credited_in_the_first_open_one(raise_stage: Callable[..., Stage]) -> None:
     stage = raise_stage(1)
     stage.map(rule("Business Premium", PREMIUM, true_up="line"))
@@ -335,6 +345,7 @@ def test_a_line_of_a_closed_period_is_credited_in_the_first_open_one(raise_stage
     assert stage.cycle().line(ALDER)["billed"] == "27"  # December's own line is another one
 
 
+@pytest.mark.slow
 def test_a_vendor_that_does_not_answer_writes_nothing(alder: Stage) -> None:
     alder.psa.fail("unavailable", method="GET", times=99)
     done = undo(alder, alder.entry()["id"])
