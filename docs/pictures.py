@@ -15,7 +15,7 @@ from syncd.clock import make_clock
 from syncd.config import load
 from syncd.connect.registry import Kinds
 from syncd.cycle import run_cycle
-from syncd.demo import Stage, start_doubles, write_files
+from syncd.demo import NAMES, Stage, start_doubles, write_files
 from syncd.ledger import Ledger
 from syncd.logs import configure
 from syncd.sandbox.world import small_msp
@@ -27,7 +27,7 @@ def main() -> None:
     kinds = Kinds()
     world = small_msp(today=make_clock()().date())
     with tempfile.TemporaryDirectory() as scratch:
-        stage = Stage(world, start_doubles([kind for kind in kinds if kinds[kind].sandbox], world=world))
+        stage = Stage(world, start_doubles([kind for kind in kinds if kind in NAMES], world=world))
         config, mappings = load(write_files(Path(scratch), stage, every=60, port=8730), kinds)
         with Ledger.open(config.database, make_clock(), folder=config.folder) as ledger:
             ledger.claim("pictures")
@@ -36,7 +36,7 @@ def main() -> None:
             done = run_cycle(config, mappings, kinds, ledger, make_clock())
         for one in stage.running.values():
             one.stop()
-    out = Console(record=True, width=150, file=io.StringIO(), force_terminal=True, highlight=False)
+    out = Console(record=True, width=196, file=io.StringIO(), force_terminal=True, highlight=False)
     print_plan(out, done.plan)
     svg = out.export_svg(title="syncd plan", theme=MONOKAI)
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace, monospace")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.clock import make_clock
+from syncd.config.values import toml_text
 from syncd.sandbox.kit import Chaos, Double, Running, serve
 from syncd.sandbox.world import Company, Sku, World, small_msp
 
@@ -42,11 +43,11 @@ def start_doubles(
     return running
 
 
-def connection_toml(kind: str, url: str, settings: Mapping[str, str], name: str = "") -> str:
+def connection_toml(kind: str, url: str, settings: Mapping[str, Any], name: str = "") -> str:
     """The `[connections.…]` table that points at a double."""
     keys = {"kind": kind, **settings, "base_url": url, "token_url": url}
     width = max(map(len, keys))
-    lines = [f'{key:<{width}} = "{value}"' for key, value in keys.items()]
+    lines = [f"{key:<{width}} = {toml_text(value)}" for key, value in keys.items()]
     return "\n".join([f"[connections.{name or kind}]", *lines])
 
 

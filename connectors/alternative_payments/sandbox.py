@@ -74,7 +74,7 @@ class PaymentsDouble(Double):
         self.settings = {
             "client_id": client_id,
             "client_secret": client_secret,
-            "posting": True,  # type: ignore[dict-item]
+            "posting": True,
             "amount_unit": amount_unit,
             "amount_basis": amount_basis,
             "primary_integration": primary or "none",

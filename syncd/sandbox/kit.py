@@ -121,7 +121,7 @@ class Double:
         self.effects: list[Effect] = []
         self.latency = 0.0
         self.chaos: Chaos | None = None
-        self.settings: dict[str, str] = {}  # the keys of a connection that signs in here
+        self.settings: dict[str, Any] = {}  # the keys of a connection that signs in here
         self._shift = 0.0
         self._now = now or (lambda: datetime.now(UTC))
         self._throttled = throttled or (lambda: Response("slow down", 429, headers={"Retry-After": "1"}))
