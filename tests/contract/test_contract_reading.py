@@ -11,6 +11,7 @@ from syncd.model import Query, RemoteCustomer, State
 
 # What may happen to a read and must not be noticed: the same answer comes in the end. The quick run leaves some out.
 NIGHTLY = ("slow", "drop_before", "unavailable", "500_before", "truncate")
+LASTING = ["html", *(pytest.param(one, marks=pytest.mark.slow) for one in ("drop_before", "unavailable"))]
 PASSING = ("drop_before", "drop_after", "500_before", "throttle", "unavailable", "truncate", "slow")
 
 
@@ -87,7 +88,7 @@ def test_a_passing_fault_changes_no_answer(kind: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fault", ["html", "drop_before", "unavailable"])
+@pytest.mark.parametrize("fault", LASTING)
 def test_a_lasting_fault_is_an_error_and_never_an_empty_list(kind: str, fault: str) -> None:
     with stage(kind) as one:
         one.double.fail(fault, times=1000)
@@ -99,7 +100,7 @@ def test_a_lasting_fault_is_an_error_and_never_an_empty_list(kind: str, fault: s
 
 
 @pytest.mark.parametrize("kind", COUNTING)
-@pytest.mark.parametrize("fault", ["html", "drop_before", "unavailable"])
+@pytest.mark.parametrize("fault", LASTING)
 def test_counts_that_cannot_be_read_are_unknown_and_never_zero(kind: str, fault: str) -> None:
     with stage(kind) as one:
         customers = list(one.connection.customers())
