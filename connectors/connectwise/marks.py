@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from connectors.connectwise.config import SERIAL_NUMBER
 from connectors.connectwise.payloads import Addition
+from syncd.connect.values import shortened
 from syncd.money import plain
 
 DESCRIPTION_LENGTH = 6000
@@ -65,9 +66,5 @@ def units(addition: Addition, mark: str) -> Decimal:
 
 def described(description: str, end: str = "") -> str:
     """A description on one line (line breaks are turned into spaces anyway), cut between words at the limit."""
-    text = " ".join(description.split())
-    room = DESCRIPTION_LENGTH - (len(end) + 1 if end else 0)
-    if len(text) > room:
-        cut = text[: room - 1]
-        text = cut[: max(cut.rfind(", "), 0) or max(cut.rfind(" "), 0) or len(cut)].rstrip(" ,;") + "…"
+    text = shortened(description, DESCRIPTION_LENGTH - (len(end) + 1 if end else 0))
     return f"{text} {end}".strip()

@@ -23,6 +23,7 @@ from connectors.connectwise.read import Reader
 from connectors.connectwise.tickets import Tickets
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
+from syncd.connect.values import exact
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Outcome, Posting, Receipt, Sight, Wire
 from syncd.money import plain
@@ -55,7 +56,7 @@ class Poster:
         agreement = f"finance/agreements/{int(posting.agreement_id)}/additions"
         match posting.operation:
             case Operation.SET_QUANTITY:
-                return _patch(agreement, posting, "quantity", _exact(posting.quantity))
+                return _patch(agreement, posting, "quantity", exact(posting.quantity))
             case Operation.END_LINE:
                 return _patch(agreement, posting, "cancelledDate", written(self._cancelled(posting)))
         return Wire("POST", agreement, json_bytes(self._body(posting)), _HEADERS)
@@ -136,17 +137,17 @@ class Poster:
             end = tail(posting.marker, posting.quantity, credit=posting.operation == Operation.POST_CREDIT)
         body: dict[str, Any] = {
             "product": {"id": int(posting.product_id)},
-            "quantity": _exact(quantity),
+            "quantity": exact(quantity),
             "lessIncluded": 0,
             "billCustomer": "Billable",
             "effectiveDate": written(posting.starts),
         }
         if price is not None:
-            body["unitPrice"] = _exact(price)
+            body["unitPrice"] = exact(price)
         if posting.operation == Operation.POST_CREDIT:
             body["unitCost"] = 0  # the vendor behind the product gives nothing back; the catalogue's cost is not it
         elif posting.unit_cost is not None:
-            body["unitCost"] = _exact(posting.unit_cost * posting.quantity / quantity)
+            body["unitCost"] = exact(posting.unit_cost * posting.quantity / quantity)
         if posting.operation != Operation.ADD_LINE:
             body["cancelledDate"] = written(self._cancelled(posting))
             # Only where the rule wants the vendor's own daily share; a price made by syncd is not divided again.
@@ -237,8 +238,3 @@ def _writer(addition: Addition) -> str:
         return ""
     at = instant(addition.info.last_updated if addition.info else None)
     return f", last written by {changed_by(addition)}" + (f" on {at:%Y-%m-%d at %H:%M} UTC" if at else "")
-
-
-def _exact(value: Decimal) -> Decimal:
-    """The number without trailing zeros or exponent: equal numbers are written with equal bytes."""
-    return Decimal(plain(value))

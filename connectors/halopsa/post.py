@@ -29,6 +29,7 @@ from connectors.halopsa.tickets import Tickets
 from syncd.connect.documents import arithmetic
 from syncd.connect.http import Reply
 from syncd.connect.outcome import outcome
+from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Outcome, Posting, Receipt, Refused, Sight, Wire
 from syncd.money import plain
@@ -332,13 +333,4 @@ def _draft(posting: Posting) -> dict[str, Any]:
 
 def described(text: str) -> str:
     """A description on one line, cut between words at the vendor's limit."""
-    text = " ".join(text.split())
-    if len(text) <= DESCRIPTION_LENGTH:
-        return text
-    cut = text[: DESCRIPTION_LENGTH - 1]
-    return (cut[: max(cut.rfind(", "), 0) or max(cut.rfind(" "), 0) or len(cut)]).rstrip(" ,;") + "…"
-
-
-def exact(value: Decimal) -> Decimal:
-    """The number without trailing zeros or exponent: equal numbers are written with equal bytes."""
-    return Decimal(plain(value))
+    return shortened(text, DESCRIPTION_LENGTH)

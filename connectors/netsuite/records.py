@@ -20,6 +20,7 @@ from connectors.netsuite.config import NetSuiteSettings
 from connectors.netsuite.own import HOLD
 from connectors.netsuite.payloads import Document, Line, Record
 from syncd.connect.documents import arithmetic, charge, charges, note, number
+from syncd.connect.values import exact
 from syncd.model import Operation, Posting, Wire
 from syncd.money import plain, round_money
 
@@ -115,11 +116,6 @@ def _day(posting: Posting) -> str:
 def described(posting: Posting) -> str:
     """What the customer reads, on one line."""
     return " ".join((posting.description or posting.product).split())
-
-
-def exact(value: Decimal) -> Decimal:
-    """The number without trailing zeros or exponent: equal numbers are written with equal bytes."""
-    return Decimal(plain(value))
 
 
 def shape_of(record: str) -> type[Document] | type[payloads.Charge]:

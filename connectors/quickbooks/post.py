@@ -44,6 +44,7 @@ from connectors.quickbooks.read import Reader
 from syncd.connect.documents import arithmetic, charges, number
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
+from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
 from syncd.money import ZERO, plain
@@ -159,15 +160,15 @@ class Poster:
         quantity, price, amount = sums(posting)
         detail: dict[str, Any] = {
             "ItemRef": {"value": posting.product_id},
-            "Qty": _exact(quantity),
-            "UnitPrice": _exact(price),
+            "Qty": exact(quantity),
+            "UnitPrice": exact(price),
         }
         if tax := self._reader.tax_code(posting.product_id, posting.customer_id):
             detail["TaxCodeRef"] = {"value": tax}
         return {
             "DetailType": "SalesItemLineDetail",
-            "Amount": _exact(amount),
-            "Description": " ".join((posting.description or posting.product).split())[:DESCRIPTION_LENGTH],
+            "Amount": exact(amount),
+            "Description": shortened(posting.description or posting.product, DESCRIPTION_LENGTH),
             "SalesItemLineDetail": detail,
         }
 
@@ -296,8 +297,3 @@ def _figures(line: Line) -> tuple[tuple[str, object], ...]:
         ("price", detail.unit_price if detail else None),
         ("amount", line.amount),
     )
-
-
-def _exact(value: Decimal) -> Decimal:
-    """The number without trailing zeros or exponent: equal numbers are written with equal bytes."""
-    return Decimal(plain(value))

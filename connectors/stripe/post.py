@@ -26,6 +26,7 @@ from connectors.stripe.read import Reader, period_of
 from syncd.connect.documents import arithmetic, charge, note
 from syncd.connect.http import Reply
 from syncd.connect.outcome import outcome
+from syncd.connect.values import shortened
 from syncd.errors import VendorError
 from syncd.model import (
     Absent,
@@ -324,8 +325,4 @@ def whole(quantity: Decimal) -> int:
 
 def described(text: str) -> str:
     """A description on one line, cut between words at the declared length."""
-    text = " ".join(text.split())
-    if len(text) <= DESCRIPTION_LENGTH:
-        return text
-    cut = text[: DESCRIPTION_LENGTH - 1]
-    return (cut[: max(cut.rfind(", "), 0) or max(cut.rfind(" "), 0) or len(cut)]).rstrip(" ,;") + "…"
+    return shortened(text, DESCRIPTION_LENGTH)

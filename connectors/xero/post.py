@@ -24,6 +24,7 @@ from connectors.xero.read import Reader
 from syncd.connect.documents import charges, note, number
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
+from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
 from syncd.money import plain
@@ -178,11 +179,7 @@ def together(posting: Posting) -> str:
 
 def described(text: str) -> str:
     """A description on one line, cut between words at its length."""
-    text = " ".join(text.split())
-    if len(text) <= DESCRIPTION_LENGTH:
-        return text
-    cut = text[: DESCRIPTION_LENGTH - 1]
-    return (cut[: max(cut.rfind(", "), 0) or max(cut.rfind(" "), 0) or len(cut)]).rstrip(" ,;") + "…"
+    return shortened(text, DESCRIPTION_LENGTH)
 
 
 def _line(posting: Posting) -> dict[str, Any]:
@@ -191,8 +188,8 @@ def _line(posting: Posting) -> dict[str, Any]:
     return {
         "ItemCode": posting.product,
         "Description": described(posting.description or posting.product),
-        "Quantity": Decimal(plain(quantity)),
-        "UnitAmount": Decimal(plain(price)),
+        "Quantity": exact(quantity),
+        "UnitAmount": exact(price),
     }
 
 

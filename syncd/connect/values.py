@@ -1,7 +1,7 @@
-"""Numbers of vendors as they were meant, for every connector that reads counts and costs. Pure.
+"""Numbers and texts between syncd and vendors, for every connector. Pure.
 
-Owns what a quantity may look like on the wire, and what a mean cost is. How a vendor writes its dates is the vendor's
-folder's own.
+Owns what a quantity may look like on the wire, how numbers and descriptions are written, and what a mean cost is. How a
+vendor writes its dates is the vendor's folder's own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,20 @@ def as_meant(told: Decimal) -> Decimal:
     """A number that a binary fraction blurred: 2.9999999 is 3. One that is no round number at four places stays."""
     near = told.quantize(_FOUR)
     return Decimal(plain(near)) if abs(told - near) < _TINY else told
+
+
+def exact(value: Decimal) -> Decimal:
+    """The number without trailing zeros or exponent: equal numbers are written with equal bytes."""
+    return Decimal(plain(value))
+
+
+def shortened(text: str, room: int) -> str:
+    """A text on one line, cut between words where it is longer than `room` characters."""
+    text = " ".join(text.split())
+    if len(text) <= room:
+        return text
+    cut = text[: room - 1]
+    return cut[: max(cut.rfind(", "), 0) or max(cut.rfind(" "), 0) or len(cut)].rstrip(" ,;") + "…"
 
 
 def units(told: Decimal, what: str) -> Decimal:
