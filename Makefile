@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built-for
 # Whole files go to one process, because their fixtures start servers; three, because tests also wait. ARGS="-n 0 …" runs in one, for a debugger.
-PYTEST = $(BIN)/python -m pytest -n 3 --dist loadfile
+# Bytecode is kept whatever the caller's environment says: without it each process compiles every test, 20 s each.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.14 python
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options $(UPGRADE)

@@ -20,6 +20,7 @@ from connectors.alternative_payments.payloads import Customer, Invoice
 from connectors.alternative_payments.text import Own, name_of, own_line
 from syncd.connect.contract import Ask, Context
 from syncd.connect.once import FATAL, Once
+from syncd.connect.values import units
 from syncd.errors import VendorError
 from syncd.model import (
     Agreement,
@@ -33,7 +34,7 @@ from syncd.model import (
     RemoteCustomer,
     State,
 )
-from syncd.money import number, plain
+from syncd.money import plain
 from syncd.periods import add_months, local_date
 
 MEASURE = "invoiced"
@@ -147,11 +148,12 @@ class Reader:
             told = self.paid.status(invoice)
             for line in invoice.line_items:
                 mine = own_line(invoice, line, self._own)
-                units = mine.units if mine else counted(line.quantity, invoice)
+                quantity = mine.units if mine else units(line.quantity, f"a line of the invoice {invoice.called}")
                 name = name_of(line, mine)
                 one = sums.setdefault((name, invoice.currency.upper()), _Sum())
-                one.units += units
+                one.units += quantity
                 one.notes[f"{invoice.called} {told}"] = None
+                one.dated = max(one.dated, self.made_on(invoice))
                 if self._amounts.proved:
                     one.amount += self._amounts.charged(line)
         counts = tuple(
@@ -162,6 +164,7 @@ class Reader:
                 note="; ".join(one.notes),
                 currency=currency,
                 amount=one.amount if self._amounts.proved else None,
+                dated=one.dated,
             )
             for (name, currency), one in sorted(sums.items())
         )
@@ -213,6 +216,7 @@ class _Sum:
     units: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
     notes: dict[str, None] = None  # type: ignore[assignment]
+    dated: date = date.min
 
     def __post_init__(self) -> None:
         self.notes = {}
@@ -223,27 +227,13 @@ def charges_somebody(invoice: Invoice) -> bool:
     return (invoice.status or "").strip().casefold() not in NOT_CHARGED
 
 
-def counted(quantity: Decimal, invoice: Invoice) -> Decimal:
-    """A line's quantity; 2.9999999 is 3. Raises VendorError `malformed`."""
-    try:
-        told = number(quantity)
-        near = told.quantize(Decimal("0.0001"))
-        return number(plain(near if abs(told - near) < Decimal("0.000001") else told))
-    except (ValueError, ArithmeticError):
-        raise VendorError(
-            "malformed", f"a line of the invoice {invoice.called} has the quantity {str(quantity)[:40]}"
-        ) from None
-
-
 def instant_text(first: date, context: Context) -> str:
     """The first instant of a day in the MSP's zone, as the vendor's filters take it (RFC 3339, UTC)."""
     return f"{datetime.combine(first, time(), context.zone).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _billed(invoice: Invoice, mine: Own, amounts: Amounts) -> BilledLine:
-    price: Decimal | None = None
-    if amounts.proved and mine.units:
-        price = amounts.charged(mine.line) / mine.units
+    amount = amounts.charged(mine.line) if amounts.proved else None
     return BilledLine(
         id=invoice.id,
         agreement_id=invoice.customer_id,
@@ -252,10 +242,11 @@ def _billed(invoice: Invoice, mine: Own, amounts: Amounts) -> BilledLine:
         product=mine.item,
         name=mine.line.description or mine.item,
         quantity=mine.units,
-        unit_price=price,
+        unit_price=amount / mine.units if amount is not None and mine.units else None,
         starts=mine.charge.days.first,
         ends=mine.charge.days.last,
         once=True,
         marker=mine.charge.mark,
         version=f"{invoice.status or ''}:{plain(mine.line.quantity)}:{plain(mine.line.amount)}",
+        amount=amount,
     )

@@ -58,7 +58,7 @@ def test_the_first_open_days(through: date, expected: Period) -> None:
 
 
 @given(st.integers(1, 31), st.sampled_from([1, 3, 6, 12]), st.dates(date(2000, 1, 1), date(2090, 1, 1)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_periods_follow_each_other(anchor: int, months: int, day: date) -> None:
     """As the vendor counts them from the first day of any period, however short the months between are."""
     first = add_months(date(1999, 1, 1), 0, anchor)
@@ -94,7 +94,7 @@ def test_a_closed_current_period_is_posted_into_the_next_under_its_own_name() ->
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6), st.booleans(), st.booleans()), min_size=2, max_size=10),
     st.booleans(),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_lines_of_a_period_sum_to_what_was_due_whenever_they_are_billed(
     story: list[tuple[int, int, bool, bool]], prorates: bool
 ) -> None:

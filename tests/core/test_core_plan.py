@@ -116,7 +116,7 @@ SIZES = st.lists(st.integers(0, 30), min_size=3, max_size=5)
 
 
 @given(SIZES, st.data(), st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_order_of_input_never_matters(used: list[int], data: st.DataObject, seed: int) -> None:
     size = len(used)
     billed = data.draw(st.lists(st.none() | st.integers(0, 30), min_size=size, max_size=size))
@@ -156,7 +156,7 @@ def test_one_line_for_each_customer_and_rule_in_order() -> None:
 
 
 @given(SIZES, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_is_not_known_never_moves_money(used: list[int], data: st.DataObject) -> None:
     """Whichever readings fail: lines that rest on them post nothing, and every other line is as it was."""
     size = len(used)

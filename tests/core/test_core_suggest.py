@@ -207,7 +207,7 @@ remotes = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(remotes, remotes, remotes, st.randoms(use_true_random=False))
 def test_order_changes_nothing_and_no_id_is_proposed_for_two(
     cw: list[RemoteCustomer], halo: list[RemoteCustomer], m365: list[RemoteCustomer], dice: object

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,17 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
-import typer.main
-from stage import Stage
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _made_once() -> Iterator[None]:
-    """What a process does once: the tree of commands, the look for connectors. Hundreds of commands run in this one."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
-        patched.setattr("syncd.connect.registry.entry_points", functools.cache(importlib.metadata.entry_points))
-        yield
+from stage import BIRCHWOOD, Stage
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,3 +37,11 @@ def raise_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
 def stage(raise_stage: Callable[..., Stage]) -> Stage:
     """Alder, Birchwood and Cedar; one rule that keeps the quantity of Business Premium; settled at first sight."""
     return raise_stage()
+
+
+@pytest.fixture
+def pair(raise_stage: Callable[..., Stage]) -> Stage:
+    """Alder with 2 seats unbilled, and Birchwood with 1, who must not suffer for what happens to Alder."""
+    stage = raise_stage(2)
+    stage.hire(BIRCHWOOD, 1)
+    return stage

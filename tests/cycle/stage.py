@@ -307,6 +307,16 @@ def empty_ledger() -> bytes:
         return Path(folder, "syncd.db").read_bytes()
 
 
+def only_birchwood(stage: Stage) -> bool:
+    """Whether Birchwood's posting alone reached the PSA."""
+    return [one.detail["quantity"]["to"] for one in stage.effects] == [15] and bool(stage.effects_of(BIRCHWOOD))
+
+
+def told(done: Done, customer: str) -> list[tuple[str, str]]:
+    """(code, message) of the errors about one customer."""
+    return [(one["code"], one["message"]) for one in done.json["errors"] if one["customer"] == customer]
+
+
 def guid(part: str) -> str:
     """The SKU id of a part number."""
     return sku(part).guid

@@ -281,7 +281,7 @@ class LedgerLife(RuleBasedStateMachine):
 
 def test_a_random_life_agrees_with_the_model() -> None:
     quick: Any = settings(
-        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(LedgerLife, settings=quick)
 

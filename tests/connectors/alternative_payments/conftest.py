@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from altpay_kit import Bench, benches
+from altpay_kit import Bench
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with benches(tmp_path) as one:
-        yield one
+@pytest.fixture(scope="session")
+def bench_kind() -> type[Bench]:
+    return Bench

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from altpay_kit import ITEM, Bench, benches
+from altpay_kit import ITEM, Bench
 
 from connectors.connectwise.sandbox import build as build_psa
 from syncd.cli.main import hoist, run
@@ -64,9 +64,9 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    with benches(tmp_path) as bench:
+    with Bench(tmp_path) as bench:
         psa = serve(build_psa(bench.double.world))
-        (tmp_path / "config.toml").write_text(CONFIG.format(psa=psa.url, books=bench.running.url))
+        (tmp_path / "config.toml").write_text(CONFIG.format(psa=psa.url, books=bench.url))
         companies = [one for one in bench.double.world.companies if dict(one.billed).get("M365-BP")]
         (tmp_path / "mappings").mkdir()
         customers = "".join(CUSTOMER.format(one.name, one.identifier) for one in companies)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from altpay_kit import ITEM, NOW, Bench, benches
+from altpay_kit import ITEM, NOW, Bench
+from connector_kit import House
 
 from syncd.cli.main import run
-from syncd.config import load
-from syncd.connect.registry import Kinds
 from syncd.core.entries import EntryState
-from syncd.cycle import Cycle, run_cycle
+from syncd.cycle import Cycle
 from syncd.errors import UserFault
-from syncd.ledger import Ledger
 
 CONFIG = """
-[syncd]
-mode = "post"
-timezone = "America/Chicago"
 [connections.payments]
 kind = "alternative_payments"
 base_url = "{url}"
@@ -31,14 +26,6 @@ client_secret = {{ env = "ALTPAY_CLIENT_SECRET" }}
 retry_wait = "0s"
 timeout = "2s"
 {keys}
-[connections.files]
-kind = "csv"
-path = "counts.csv"
-customer = "customer"
-sku = "sku"
-quantity = "quantity"
-[safety]
-settle = 1
 """
 POSTING = 'posting = true\namount_unit = "major"\namount_basis = "per_unit"\nprimary_integration = "none"\n'
 RULE = """
@@ -55,42 +42,32 @@ true_up = "line"
 price = {{ model = "unit", unit = 28.00 }}
 """
 
+ALDER = "Alder Dental Group"
+
 # Whole cycles through the ledger, several seconds each.
 pytestmark = pytest.mark.slow
 
 
-class House:
-    """The admin's folder, with a clock that both sides share."""
+class Platform(House):
+    """A house that bills by Alternative Payments, with a clock that both sides share."""
 
     def __init__(self, bench: Bench, folder: Path) -> None:
-        self.bench, self.folder, self.now = bench, folder, NOW
-        (folder / "mappings").mkdir()
-        (folder / "counts.csv").write_text("customer,sku,quantity\nAlder Dental Group,SPB,3\n")
+        super().__init__(folder, "", "")
+        self.bench, self.now = bench, NOW
+        self.count((ALDER, "SPB", 3))
         self.write()
 
     def write(self, keys: str = POSTING, words: str = "") -> None:
-        (self.folder / "config.toml").write_text(CONFIG.format(url=self.bench.running.url, keys=keys))
-        (self.folder / "mappings" / "first.toml").write_text(RULE.format(item=ITEM, words=words))
-
-    def cycle(self) -> Cycle:
-        config, mappings = load(self.folder / "config.toml", Kinds())
-        with Ledger.open(config.database, self.clock, folder=config.folder) as ledger:
-            ledger.claim("test")
-            return run_cycle(config, mappings, Kinds(), ledger, self.clock)
+        self.configure(CONFIG.format(url=self.bench.url, keys=keys))
+        self.map(RULE.format(item=ITEM, words=words))
 
     def approve(self) -> None:
-        config, _ = load(self.folder / "config.toml", Kinds())
-        with Ledger.open(config.database, self.clock, folder=config.folder) as ledger:
-            ledger.claim("test")
+        with self.ledger() as ledger:
             ledger.approve([one.id for one in ledger.entries(states={EntryState.HELD})], by="Dana")
 
     def states(self) -> list[str]:
-        config, _ = load(self.folder / "config.toml", Kinds())
-        with Ledger.open(config.database, self.clock, folder=config.folder) as ledger:
+        with self.ledger() as ledger:
             return [str(one.state) for one in ledger.entries()]
-
-    def clock(self) -> datetime:
-        return self.now
 
     def later(self, **span: int) -> None:
         self.now += timedelta(**span)
@@ -98,9 +75,9 @@ class House:
 
 
 @pytest.fixture
-def house(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def house(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     monkeypatch.setenv("ALTPAY_CLIENT_SECRET", "sandbox-secret")
-    return House(bench, tmp_path)
+    return Platform(bench, tmp_path)
 
 
 def only(done: Cycle) -> Any:
@@ -108,7 +85,7 @@ def only(done: Cycle) -> Any:
     return line
 
 
-def test_a_charge_waits_for_a_person_leaves_once_and_rests(house: House) -> None:
+def test_a_charge_waits_for_a_person_leaves_once_and_rests(house: Platform) -> None:
     first = only(house.cycle())
     assert (str(first.action), first.guards) == ("hold", ("no_draft",))
     assert first.effects[0].amount == Decimal("84")
@@ -125,11 +102,11 @@ def test_a_charge_waits_for_a_person_leaves_once_and_rests(house: House) -> None
     assert len(house.bench.double.effects) == 1
 
 
-def test_a_rise_charges_only_the_difference_and_waits_again(house: House) -> None:
+def test_a_rise_charges_only_the_difference_and_waits_again(house: Platform) -> None:
     house.cycle()
     house.approve()
     house.cycle()
-    (house.folder / "counts.csv").write_text("customer,sku,quantity\nAlder Dental Group,SPB,5\n")
+    house.count((ALDER, "SPB", 5))
     assert str(only(house.cycle()).action) == "hold"
     house.approve()
     house.cycle()
@@ -138,7 +115,7 @@ def test_a_rise_charges_only_the_difference_and_waits_again(house: House) -> Non
     assert str(only(house.cycle()).action) == "none"
 
 
-def test_what_never_arrived_waits_for_a_person_again(house: House) -> None:
+def test_what_never_arrived_waits_for_a_person_again(house: Platform) -> None:
     house.cycle()
     house.approve()
     house.bench.double.fail("drop_before", method="POST", path="invoices$")
@@ -157,7 +134,7 @@ def test_what_never_arrived_waits_for_a_person_again(house: House) -> None:
     assert len(house.bench.double.effects) == 1
 
 
-def test_what_arrived_without_an_answer_is_found_and_not_sent_again(house: House) -> None:
+def test_what_arrived_without_an_answer_is_found_and_not_sent_again(house: Platform) -> None:
     house.cycle()
     house.approve()
     house.bench.double.fail("drop_after", method="POST", path="invoices$")
@@ -169,7 +146,7 @@ def test_what_arrived_without_an_answer_is_found_and_not_sent_again(house: House
     assert len(house.bench.double.effects) == 1
 
 
-def test_an_answer_that_a_lagging_list_hides_is_not_sent_again_either(house: House) -> None:
+def test_an_answer_that_a_lagging_list_hides_is_not_sent_again_either(house: Platform) -> None:
     house.bench.double.lag = timedelta(minutes=10)
     house.cycle()
     house.approve()
@@ -183,7 +160,7 @@ def test_an_answer_that_a_lagging_list_hides_is_not_sent_again_either(house: Hou
     assert len(house.bench.double.effects) == 1
 
 
-def test_without_posting_a_rule_that_bills_here_is_a_fault_of_the_files(house: House) -> None:
+def test_without_posting_a_rule_that_bills_here_is_a_fault_of_the_files(house: Platform) -> None:
     house.write(keys="")
     with pytest.raises(
         UserFault, match=r"posts nothing; it is only read. Set posting = true in \[connections.payments"
@@ -195,14 +172,14 @@ def test_without_posting_a_rule_that_bills_here_is_a_fault_of_the_files(house: H
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """Every customer bears the id of a primary integration, which sends its invoices here by itself."""
     monkeypatch.setenv("ALTPAY_CLIENT_SECRET", "sandbox-secret")
-    with benches(tmp_path, primary="cw") as bench:
-        yield House(bench, tmp_path)
+    with Bench(tmp_path, primary="cw") as bench:
+        yield Platform(bench, tmp_path)
 
 
-def test_a_customer_of_a_primary_integration_is_not_billed_twice(kept: House, capsys: Any) -> None:
+def test_a_customer_of_a_primary_integration_is_not_billed_twice(kept: Platform, capsys: Any) -> None:
     line = only(kept.cycle())
     assert str(line.action) == "blocked"
     assert "Alder Dental Group would be billed twice in payments" in line.reason
@@ -212,7 +189,7 @@ def test_a_customer_of_a_primary_integration_is_not_billed_twice(kept: House, ca
     assert "would be billed twice" in " ".join(capsys.readouterr().out.split())
 
 
-def test_it_is_billed_where_the_rule_says_so_in_so_many_words(kept: House) -> None:
+def test_it_is_billed_where_the_rule_says_so_in_so_many_words(kept: Platform) -> None:
     kept.write(words=', not_invoiced_by = "payments"')
     assert str(only(kept.cycle()).action) == "hold"
     kept.approve()
@@ -224,18 +201,18 @@ def test_it_is_billed_where_the_rule_says_so_in_so_many_words(kept: House) -> No
     ("word", "fault"),
     [('"paymets"', "no connection is called"), ('"files"', "sends no invoices to alternative_payments"), ("7", "name")],
 )
-def test_the_word_must_name_a_connection_that_could_invoice_it(kept: House, word: str, fault: str) -> None:
+def test_the_word_must_name_a_connection_that_could_invoice_it(kept: Platform, word: str, fault: str) -> None:
     kept.write(words=f", not_invoiced_by = {word}")
     with pytest.raises(UserFault, match=fault):
         kept.cycle()
 
 
-def test_a_list_of_words_is_taken_too(kept: House) -> None:
+def test_a_list_of_words_is_taken_too(kept: Platform) -> None:
     kept.write(words=', not_invoiced_by = ["payments"]')
     assert str(only(kept.cycle()).action) == "hold"
 
 
-def test_a_feed_that_cannot_be_read_blocks_the_line(kept: House) -> None:
+def test_a_feed_that_cannot_be_read_blocks_the_line(kept: Platform) -> None:
     kept.bench.double.fail("unavailable", path="customers$", times=100)
     done = kept.cycle()
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from altpay_kit import ITEM, MOMENT, NOW, Bench, benches
+from altpay_kit import ITEM, NOW, Bench
+from connector_kit import MOMENT
 
 from syncd.connect.contract import Feed
 from syncd.errors import VendorError
@@ -145,7 +146,7 @@ def test_customers_that_come_and_go_between_pages_lose_nobody(bench: Bench) -> N
 
 @pytest.mark.slow
 def test_fifteen_hundred_customers_come_over_many_pages(tmp_path: Path) -> None:
-    with benches(tmp_path) as bench:
+    with Bench(tmp_path) as bench:
         first = bench.double.customers[0]
         bench.double.customers = [{**first, "id": f"c{number}", "name": f"C {number}"} for number in range(1500)]
         before = len(bench.asked())
@@ -239,7 +240,7 @@ def test_a_primary_integration_that_is_named_feeds_this_system(bench: Bench) -> 
 
 
 def test_customers_that_bear_the_id_of_a_primary_integration_betray_it(tmp_path: Path) -> None:
-    with benches(tmp_path, primary="cw") as bench:
+    with Bench(tmp_path, primary="cw") as bench:
         bench.double.customers[3]["customer_integration_id"] = None
         kept = frozenset(row["id"] for row in bench.double.customers[:3])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from altpay_kit import MOMENT, Bench, benches
+from altpay_kit import Bench
+from connector_kit import MOMENT
 from werkzeug.test import Client
 
 from syncd.model import Billing, Found, Receipt
@@ -37,7 +38,7 @@ def create(bench: Bench, **fields: Any) -> Any:
     [("major", "per_unit", 6), ("major", "line", 3), ("minor", "per_unit", 6), ("minor", "line", 3)],
 )
 def test_the_set_up_proof_shows_what_an_amount_is_of(tmp_path: Path, unit: str, basis: str, sum_: int) -> None:
-    with benches(tmp_path, amount_unit=unit, amount_basis=basis) as bench:
+    with Bench(tmp_path, amount_unit=unit, amount_basis=basis) as bench:
         assert create(bench).get_json()["sub_total"] == sum_
 
 
@@ -86,7 +87,7 @@ def test_it_can_stand_in_for_a_real_account(bench: Bench, tmp_path: Path) -> Non
     real = bench.connect()
     customers, read = real.customers(), list(real.lines(real.customers(), MOMENT))
 
-    with benches(tmp_path) as other:
+    with Bench(tmp_path) as other:
         assert is_stand_in(other.double)
         other.double.fill(customers, real.products(), read)
         again = other.connect()

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 from pydantic import ValidationError
 
 from connectors.connectwise.config import ConnectWiseSettings, api_root
 from connectors.connectwise.errors import explain, refused
 from syncd.connect.http import Reply
 from syncd.errors import VendorError
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 ADDITION = (
     b'{"code":"InvalidObject","message":"addition object is invalid","errors":[{"code":"InvalidField",'
@@ -176,5 +172,5 @@ def test_the_doubles_own_bucket_throttles_and_is_lived_with(make_bench: Callable
     bench.double._tokens = 3.0
     connection = bench.connect()
     assert connection.customers()
-    assert bench.billing(connection).lines
+    assert bench.billing(connection=connection).lines
     assert any(one.status == 429 for one in bench.double.requests)

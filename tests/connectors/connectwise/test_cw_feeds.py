@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
+from cw_kit import Bench
 
 from connectors.connectwise import connector
 from connectors.connectwise.feeds import FEEDS
 from syncd.errors import VendorError
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def test_what_is_declared_is_what_is_found(bench: Bench) -> None:

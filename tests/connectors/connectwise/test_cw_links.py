@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
+from cw_kit import Bench
 
 TENANT = "5d2f6a10-91b4-4c6e-8b1e-0d8f0c1f7a11"
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 from werkzeug.wrappers import Request, Response
 
 from connectors.connectwise.sandbox_front import missing
 from syncd.errors import VendorError
 from syncd.model import State
 from syncd.sandbox.kit import json_response
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 COMPANIES = "/v4_6_release/apis/3.0/company/companies"
 

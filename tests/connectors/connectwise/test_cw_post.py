@@ -8,20 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 
 from connectors.connectwise import connector
 from connectors.connectwise.post import charge
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, NotSent, Operation, Posting, Receipt, Refused, Unknown
 from syncd.sandbox.kit import FAULTS
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def body(posting: Posting, bench: Bench, **keys: Any) -> Any:
@@ -124,7 +120,7 @@ def test_the_mark_can_live_in_a_custom_field(bench: Bench, postings: dict[str, P
         if not seen:
             bench.double.tables["additions"].clear()
         connection = bench.connect(marker="Sync Ref")
-        bench.billing(connection)
+        bench.billing(connection=connection)
         sent = json.loads(connection.wire(postings["add"]).body)
         assert sent["customFields"] == [{"id": 12, "caption": "Sync Ref", "value": "sd-t1-add"}]
         assert "serialNumber" not in sent
@@ -134,7 +130,7 @@ def test_the_mark_can_live_in_a_custom_field(bench: Bench, postings: dict[str, P
 
 def test_a_marker_field_that_does_not_exist_is_a_reason_in_the_plan(bench: Bench, postings: dict[str, Posting]) -> None:
     connection = bench.connect(marker="No Such Field")
-    billing = bench.billing(connection)
+    billing = bench.billing(connection=connection)
     reason = connection.refusal(postings["add"], billing, connection.products(), bench.moment)
     assert 'no custom field called "No Such Field"' in reason
     with pytest.raises(VendorError, match="no custom field"):
@@ -161,7 +157,7 @@ def test_what_was_posted_is_read_back_as_lines(bench: Bench, postings: dict[str,
     connection = bench.connect()
     for what in ("line", "credit"):
         assert isinstance(connection.send(postings[what], connection.wire(postings[what])), Receipt)
-    lines = {one.marker: one for one in bench.billing(connection).lines if one.marker}
+    lines = {one.marker: one for one in bench.billing(connection=connection).lines if one.marker}
     assert lines["sd-t1-line"].quantity == 2
     assert lines["sd-t1-credit"].quantity == -2  # a credit of two units, although ConnectWise holds one at -56
     assert all(one.once for one in lines.values())
@@ -290,7 +286,7 @@ def test_a_line_that_had_an_end_when_it_was_planned_may_be_ended_sooner(
 ) -> None:
     bench.row()["cancelledDate"] = "2027-05-31T00:00:00Z"
     connection = bench.connect()
-    line = next(one for one in bench.billing(connection).lines if one.id == "30100")
+    line = next(one for one in bench.billing(connection=connection).lines if one.id == "30100")
     assert isinstance(connection.find(replace(postings["end"], version=line.version)), Absent)
     assert isinstance(connection.find(postings["end"]), Moved)
 

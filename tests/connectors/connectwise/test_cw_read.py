@@ -7,18 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 
 from syncd.errors import VendorError
 from syncd.model import RemoteCustomer, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def lists(bench: Bench, path: str) -> int:
@@ -37,8 +33,8 @@ def test_companies_have_their_identifier_and_deleted_ones_are_left_out(bench: Be
 
 def test_requests_carry_sign_in_client_id_and_the_pinned_version(bench: Bench) -> None:
     bench.connect(api_version="2025.16").customers()
-    assert bench.ways[0]["base_url"] == bench.url
-    assert bench.ways[0]["headers"]["clientId"] == "sandbox-client"
+    assert bench.wanted[0]["base_url"] == bench.url
+    assert bench.wanted[0]["headers"]["clientId"] == "sandbox-client"
     assert bench.double.requests[0].headers["accept"] == "application/vnd.connectwise.com+json; version=2025.16"
     assert bench.double.requests[0].path == "/v4_6_release/apis/3.0/company/companies"
 
@@ -51,7 +47,7 @@ def test_an_empty_list_is_an_error_and_not_zero(bench: Bench, table: str, ask: s
     bench.double.tables[table].clear()
     connection = bench.connect()
     with pytest.raises(VendorError) as raised:
-        list(connection.lines([bench.customer], bench.moment)) if ask == "lines" else getattr(connection, ask)()
+        list(connection.lines([bench.customer()], bench.moment)) if ask == "lines" else getattr(connection, ask)()
     assert raised.value.code == "incomplete"
     assert "role probably lacks" in str(raised.value)
 
@@ -142,7 +138,7 @@ def test_dates_alone_decide_whether_an_addition_is_open(bench: Bench, changes: d
 
 def test_the_cancelled_day_can_be_free(bench: Bench) -> None:
     bench.row()["cancelledDate"] = "2026-11-20T00:00:00Z"
-    lines = bench.billing(bench.connect(cancelled_day="free")).lines
+    lines = bench.billing(connection=bench.connect(cancelled_day="free")).lines
     assert "30100" not in [one.id for one in lines]
 
 
@@ -185,7 +181,7 @@ def test_marks_are_read_from_a_custom_field_where_that_is_set(bench: Bench) -> N
     bench.row()["customFields"][0]["value"] = "sd-t1-custom"
     bench.row()["serialNumber"] = "sd-t1-serial"
     connection = bench.connect(marker="Sync Ref")
-    assert next(one for one in bench.billing(connection).lines if one.id == "30100").marker == "sd-t1-custom"
+    assert next(one for one in bench.billing(connection=connection).lines if one.id == "30100").marker == "sd-t1-custom"
 
 
 @pytest.mark.parametrize(
@@ -238,30 +234,30 @@ def test_periods_follow_billing_start_and_cycle(bench: Bench, cycle: str, first:
     bench.double.tables["finance/agreements"][1002].update(
         billingCycle={"id": 9, "name": cycle}, billStartDate="2025-01-15T00:00:00Z", invoicingCycle="ContractYear"
     )
-    found = bench.billing(customer=RemoteCustomer("252", "Birchwood")).agreements[0]
+    found = bench.billing(RemoteCustomer("252", "Birchwood")).agreements[0]
     assert found.period == Period(first, last)
 
 
 def test_an_unknown_cycle_tells_no_period(bench: Bench) -> None:
     bench.double.tables["finance/agreements"][1002]["billingCycle"] = {"id": 9, "name": "Every full moon"}
-    found = bench.billing(customer=RemoteCustomer("252", "Birchwood")).agreements[0]
+    found = bench.billing(RemoteCustomer("252", "Birchwood")).agreements[0]
     assert (found.period, found.obstacle) == (None, "")
     assert found.invoiced_through == date(2026, 11, 30)  # the day before the next invoice, whatever the cycle
 
 
 def test_billing_in_arrears_leaves_the_running_period_uninvoiced(bench: Bench) -> None:
-    found = bench.billing(bench.connect(invoicing="arrears")).agreements[0]
+    found = bench.billing(connection=bench.connect(invoicing="arrears")).agreements[0]
     assert found.in_advance is False
     assert found.invoiced_through == date(2026, 10, 31)
     bench.double.tables["finance/agreements"][1001]["periodType"] = "Future"
-    assert bench.billing(bench.connect(invoicing="arrears")).agreements[0].in_advance is True
+    assert bench.billing(connection=bench.connect(invoicing="arrears")).agreements[0].in_advance is True
 
 
 def test_nothing_is_invoiced_before_the_first_invoice(bench: Bench) -> None:
     bench.double.tables["finance/agreements"][1002].update(
         billStartDate="2026-11-01T00:00:00Z", nextInvoiceDate="2026-11-01T00:00:00Z"
     )
-    assert bench.billing(customer=RemoteCustomer("252", "Birchwood")).agreements[0].invoiced_through is None
+    assert bench.billing(RemoteCustomer("252", "Birchwood")).agreements[0].invoiced_through is None
 
 
 @pytest.mark.parametrize("how", ["absent", "forbidden"])
@@ -278,7 +274,7 @@ def test_optional_endpoints_may_be_missing(make_bench: Callable[..., Bench], how
     assert "system/info" in warnings
     assert "recaps could not be read" in warnings
     assert "cannot see whether one of them writes the same additions" in warnings
-    billing = bench.billing(connection)
+    billing = bench.billing(connection=connection)
     assert billing.state is State.KNOWN
     assert billing.agreements[0].invoiced_through == date(2026, 11, 30)
     assert "recaps could not be read" in billing.proof
@@ -289,7 +285,7 @@ def test_lists_without_a_customer_are_read_once_for_all_threads(bench: Bench) ->
     connection = bench.connect()
     customers = connection.customers()
     with ThreadPoolExecutor(4) as pool:
-        billings = list(pool.map(lambda one: bench.billing(connection, one), [*customers, *customers]))
+        billings = list(pool.map(lambda one: bench.billing(one, connection), [*customers, *customers]))
     assert all(one.state is State.KNOWN for one in billings)
     assert lists(bench, "/finance/agreements") == 1
     assert lists(bench, "/finance/agreementrecap/") == 1
@@ -314,7 +310,7 @@ def test_an_open_addition_without_usable_quantity_is_no_zero(bench: Bench, quant
 
 
 def test_a_customer_without_agreements_is_known_to_have_none(bench: Bench) -> None:
-    billing = bench.billing(customer=RemoteCustomer("999", "Prospect"))
+    billing = bench.billing(RemoteCustomer("999", "Prospect"))
     assert (billing.state, billing.agreements, billing.lines) == (State.KNOWN, (), ())
 
 
@@ -327,9 +323,9 @@ def test_the_identity_names_release_and_zone(bench: Bench) -> None:
 
 def test_the_moment_is_not_cached(bench: Bench) -> None:
     connection = bench.connect()
-    bench.billing(connection)
+    bench.billing(connection=connection)
     later = replace(bench.moment, today=date(2026, 12, 2), period=Period(date(2026, 12, 1), date(2026, 12, 31)))
-    [billing] = connection.lines([bench.customer], later)
+    [billing] = connection.lines([bench.customer()], later)
     assert billing.agreements[0].period == Period(date(2026, 12, 1), date(2026, 12, 31))
 
 

@@ -6,22 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 
 from syncd.model import Operation, Posting
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def reason(bench: Bench, posting: Posting) -> str:
     """The refusal, judged from what the double shows now; judging itself sends nothing."""
     connection = bench.connect()
-    billing, products = bench.billing(connection), connection.products()
+    billing, products = bench.billing(connection=connection), connection.products()
     asked = len(bench.double.requests)
     found = connection.refusal(posting, billing, products, bench.moment)
     assert len(bench.double.requests) == asked
@@ -31,7 +27,7 @@ def reason(bench: Bench, posting: Posting) -> str:
 
 def test_what_fits_is_not_refused(bench: Bench, postings: dict[str, Posting]) -> None:
     connection = bench.connect()
-    billing, products = bench.billing(connection), connection.products()
+    billing, products = bench.billing(connection=connection), connection.products()
     daily = replace(postings["line"], starts=date(2026, 11, 17), options={"prorate": "daily"})
     for one in (*postings.values(), daily):
         assert connection.refusal(one, billing, products, bench.moment) == ""

@@ -7,18 +7,14 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from cw_kit import Bench
 from werkzeug.test import Client, TestResponse
 
 from connectors.connectwise.sandbox_conditions import BadCondition, compiled, custom_fields
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "connectwise-psa.json"
 API = "/v4_6_release/apis/3.0"

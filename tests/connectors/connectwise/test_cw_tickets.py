@@ -6,19 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema
 import pytest
+from cw_kit import Bench
 from test_cw_sandbox import SPEC, plain_schema
 
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Posting, Receipt, Refused, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 TICKETS = "service/tickets"
 OPEN = Posting(

@@ -6,17 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from cw_kit import Bench
 
 from syncd.connect.contract import Ask
 from syncd.model import Query, Reading, RemoteCustomer, State
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def quantities(reading: Reading) -> dict[str, Decimal]:
@@ -159,7 +155,9 @@ def test_rows_of_another_company_are_never_counted(bench: Bench, measure: str) -
 def test_a_failed_measure_leaves_the_others_known(bench: Bench) -> None:
     bench.double.forbidden.add("time/entries")
     queries = (Query("devices"), Query("hours"), Query("wishes"))
-    readings = {one.query.measure: one for one in bench.connect().counts([Ask(bench.customer, queries)], bench.moment)}
+    readings = {
+        one.query.measure: one for one in bench.connect().counts([Ask(bench.customer(), queries)], bench.moment)
+    }
     assert readings["devices"].state is State.KNOWN
     assert (readings["hours"].state, readings["hours"].code) == (State.UNKNOWN, "forbidden")
     assert "security role" in readings["hours"].reason
@@ -167,7 +165,7 @@ def test_a_failed_measure_leaves_the_others_known(bench: Bench) -> None:
 
 
 def booked(bench: Bench, customer: RemoteCustomer | None = None) -> Reading:
-    asks = [Ask(customer or bench.customer, (Query("invoiced"),))]
+    asks = [Ask(customer or bench.customer(), (Query("invoiced"),))]
     [reading] = bench.connect().booked(asks, bench.moment)
     return reading
 

@@ -146,7 +146,7 @@ _ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_ROWS, delimiter=st.sampled_from(",|\t"), ending=st.sampled_from(["\n", "\r\n"]))
 def test_what_is_written_is_what_is_counted(
     connect: Open, tmp_path: Path, rows: list[tuple[str, str, Decimal, int]], delimiter: str, ending: str

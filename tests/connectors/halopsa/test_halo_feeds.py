@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 
 from connectors.halopsa import connector
 from connectors.halopsa.feeds import FEEDS
 from syncd.errors import VendorError
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def kinds(bench: Bench) -> list[str]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import pytest
+from halo_kit import Bench
 
 from syncd.core.resolve import Directory, resolve
 from syncd.core.rules import Mappings
 from syncd.core.suggest_customers import suggest_customers
 from syncd.errors import VendorError
 from syncd.model import RemoteCustomer
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 XERO = "7a3f2a10-91b4-4c6e-8b1e-0d8f0c1f7a77"
 

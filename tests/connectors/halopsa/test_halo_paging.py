@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 from werkzeug.wrappers import Response
 
 from syncd.errors import VendorError
 from syncd.model import State
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def pages(bench: Bench, path: str = "/api/Client") -> list[tuple[str, str]]:

@@ -7,19 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import LINE, Bench
 
 from connectors.halopsa.post import charge, described
 from connectors.halopsa.sandbox_front import SHAPES
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, NotSent, Operation, Posting, Receipt, Refused, Unknown
-
-if TYPE_CHECKING:
-    from conftest import LINE, Bench
-else:
-    Bench, LINE = Any, 24_010
 
 
 def sent(bench: Bench, posting: Posting) -> Any:

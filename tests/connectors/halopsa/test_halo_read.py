@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import LINE, Bench
 
 from connectors.halopsa.agreements import terms
 from connectors.halopsa.dates import day, instant
@@ -15,11 +16,6 @@ from connectors.halopsa.payloads import Recurring, units
 from syncd.errors import VendorError
 from syncd.model import Posting, Receipt, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import LINE, Bench
-else:
-    Bench, LINE = Any, 24_010
 
 
 def test_customers_are_the_active_clients(bench: Bench) -> None:
@@ -223,8 +219,8 @@ def test_no_recurring_invoice_at_all_is_a_missing_right(make_bench: Callable[...
 def test_a_client_without_recurring_invoices_is_known_to_have_none(bench: Bench) -> None:
     del bench.double.tables["RecurringInvoice"][-93]
 
-    assert bench.billing(number=3).state is State.KNOWN
-    assert bench.billing(number=3).agreements == ()
+    assert bench.billing(who=3).state is State.KNOWN
+    assert bench.billing(who=3).agreements == ()
 
 
 def recurring(**fields: Any) -> Recurring:

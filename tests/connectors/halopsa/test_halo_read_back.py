@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import CALCULATED, LINE, Bench
 
 from connectors.halopsa.lines import Standing, standing
 from syncd.config import load
@@ -18,11 +19,6 @@ from syncd.core.entries import EntryState
 from syncd.cycle import Cycle, run_cycle
 from syncd.ledger import Ledger
 from syncd.model import Absent, Found, Moved, Posting, Receipt
-
-if TYPE_CHECKING:
-    from conftest import CALCULATED, LINE, Bench
-else:
-    Bench, LINE, CALCULATED = Any, 24_010, "24021/3021"
 
 
 def planned(bench: Bench, posting: Posting, client: int = 1) -> Posting:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 
 from syncd.model import Operation, Posting
-
-if TYPE_CHECKING:
-    from conftest import LINE, Bench
-else:
-    Bench, LINE = Any, 24_010
 
 
 def test_what_fits_is_not_refused(bench: Bench, postings: dict[str, Posting]) -> None:

@@ -8,19 +8,15 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from halo_kit import Bench
 from werkzeug.test import Client, TestResponse
 
 from syncd.model import Posting, Receipt
 from syncd.sandbox.fill import fill, is_stand_in, times
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "halopsa.json"
 

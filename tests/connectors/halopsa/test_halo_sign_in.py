@@ -6,20 +6,16 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 
 import connectors.halopsa
 from connectors.halopsa.api import permitted
 from connectors.halopsa.config import HaloSettings
 from syncd.errors import VendorError
 from syncd.model import Posting, Refused, Wire
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "halopsa.json"
 

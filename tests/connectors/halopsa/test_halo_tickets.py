@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 
 from connectors.halopsa.tickets import SUMMARY_LENGTH
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Posting, Receipt, Refused, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 OPEN = Posting(
     operation=Operation.OPEN_TICKET,

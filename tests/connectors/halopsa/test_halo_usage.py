@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from halo_kit import Bench
 
 from syncd.model import Filters, Reading, State
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def counted(reading: Reading) -> dict[str, Decimal]:
@@ -59,8 +55,8 @@ def test_a_user_of_whom_nobody_knows_whether_he_is_billed_makes_no_number(make_b
 
 def test_licences_are_the_active_ones(bench: Bench) -> None:
     assert counted(bench.reading("licences")) == {"SPB": 28}
-    assert counted(bench.reading("licences", number=2)) == {"SPB": 14, "EXCHANGESTANDARD": 2}
-    assert counted(bench.reading("licences", (("vendor", ("contoso*",)),), number=2)) == {"EXCHANGESTANDARD": 2}
+    assert counted(bench.reading("licences", who=2)) == {"SPB": 14, "EXCHANGESTANDARD": 2}
+    assert counted(bench.reading("licences", (("vendor", ("contoso*",)),), who=2)) == {"EXCHANGESTANDARD": 2}
 
 
 def test_one_sku_under_two_terms_is_one_count_that_tells_both(bench: Bench) -> None:
@@ -139,7 +135,7 @@ def test_a_client_that_really_has_none_is_zero(bench: Bench) -> None:
     for number in [one for one, row in bench.double.tables["Asset"].items() if row["client_id"] == 103]:
         del bench.double.tables["Asset"][number]
 
-    assert counted(bench.reading("devices", number=3)) == {}
+    assert counted(bench.reading("devices", who=3)) == {}
 
 
 @pytest.mark.parametrize("measure", ["devices", "users", "licences", "hours", "tickets"])

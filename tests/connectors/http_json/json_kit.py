@@ -1,38 +1,26 @@
-"""A parametrised vendor over real HTTP, and connections that are declared to it."""
+"""Benches of a parametrised vendor, and connections that are declared to it."""
 
 from __future__ import annotations
 
-import functools
-import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import connector_kit
 import pytest
+from connector_kit import MOMENT
 
 from connectors.http_json import connector
-from connectors.http_json.config import HttpJsonSettings
 from connectors.http_json.sandbox import JsonSandbox
-from syncd.connect.contract import Ask, Connection, Context
-from syncd.connect.http import Http
-from syncd.connect.limits import Gate
-from syncd.connect.rotating import InMemory
-from syncd.model import Moment, Query, Reading, RemoteCustomer
-from syncd.periods import local_date, month_of
-from syncd.sandbox.kit import Double, Running, serve
+from syncd.connect.contract import Ask, Connection
+from syncd.model import Query, Reading, RemoteCustomer
+from syncd.sandbox.kit import Double
 from syncd.sandbox.world import small_msp
 
-NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
-ZONE = ZoneInfo("America/Chicago")
-TODAY = local_date(NOW, ZONE)
-MOMENT = Moment(NOW, TODAY, month_of(TODAY))
+NOW = MOMENT.now
 QUANTITY = Query("quantity")
-
-# Every Http with TLS loads the public authorities, which would be most of these tests' time.
-ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 BASE: dict[str, Any] = {
     "kind": "http_json",
@@ -53,27 +41,24 @@ EACH: dict[str, Any] = {
 }
 
 
-@dataclass
-class Bench:
-    """A double that listens, and whatever is opened to it."""
+class Bench(connector_kit.Bench[Double]):
+    """A double that listens, and whatever is declared to it."""
 
-    double: Double
-    folder: Path
-    running: Running
-    ways: list[Http] = field(default_factory=list)
-    vault: InMemory = field(default_factory=InMemory)
+    def __init__(self, folder: Path, double: Double) -> None:
+        super().__init__(folder, double)
+        self.patience = timedelta(minutes=1)
 
     def open(self, settings: dict[str, Any], **changes: Any) -> Connection:
         """A connection that is declared so; None takes a key away."""
-        keys = {"base_url": self.running.url, "token_url": self.running.url, "retry_wait": "0s", **settings, **changes}
-        given = HttpJsonSettings.model_validate({name: value for name, value in keys.items() if value is not None})
-        gate = Gate(concurrency=4, requests_per_minute=None, patience=timedelta(minutes=1), now=lambda: NOW)
+        keys = {"base_url": self.url, "token_url": self.url, "retry_wait": "0s", **settings, **changes}
+        opened: Connection = self._open(connector, keys)
+        return opened
 
-        def http(base_url: str, **options: Any) -> Http:
-            self.ways.append(Http(base_url, gate=gate, timeout=2.0, first_wait=0.01, **options))
-            return self.ways[-1]
+    def connect(self, **keys: Any) -> Connection:
+        return self.open(BASE, **keys)
 
-        return connector.open(given, Context("backup", http, lambda: NOW, ZONE, self.folder, vault=self.vault))
+    def customer(self) -> RemoteCustomer:
+        return self.connect().customers()[0]
 
 
 Serve = Callable[..., tuple[JsonSandbox, Bench]]
@@ -82,19 +67,14 @@ Serve = Callable[..., tuple[JsonSandbox, Bench]]
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serve]:
     """Starts doubles of three customers; options are those of JsonSandbox."""
-    benches: list[Bench] = []
+    with ExitStack() as benches:
 
-    def start(**options: Any) -> tuple[JsonSandbox, Bench]:
-        vendor = JsonSandbox(small_msp(customers=3), **options)
-        vendor.double.retry_after = "0"
-        benches.append(Bench(vendor.double, tmp_path, serve(vendor.double)))
-        return vendor, benches[-1]
+        def start(**options: Any) -> tuple[JsonSandbox, Bench]:
+            vendor = JsonSandbox(small_msp(customers=3), **options)
+            vendor.double.retry_after = "0"
+            return vendor, benches.enter_context(Bench(tmp_path, vendor.double))
 
-    yield start
-    for bench in benches:
-        for way in bench.ways:
-            way.close()
-        bench.running.stop()
+        yield start
 
 
 def read(connection: Connection, *queries: Query) -> dict[str, Reading]:

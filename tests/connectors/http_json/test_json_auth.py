@@ -40,7 +40,7 @@ def test_every_way_of_signing_in(served: Serve, name: str) -> None:
     _, bench = served(sign_in=kind)
     connection = bench.open(BASE, auth=auth)
 
-    assert bench.running.url.removeprefix("http://") in connection.sign_in().identity
+    assert bench.url.removeprefix("http://") in connection.sign_in().identity
     assert quantities(read(connection)) == expected()
     for request in bench.double.requests:
         assert SECRET not in f"{request.path} {request.query}"

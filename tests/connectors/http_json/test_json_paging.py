@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from json_kit import BASE, EACH, MOMENT, QUANTITY, Serve, quantities, read, read_of
+from connector_kit import MOMENT
+from json_kit import BASE, EACH, QUANTITY, Serve, quantities, read, read_of
 
 from syncd.connect.contract import Ask
 from syncd.core.entries import KnownCustomer
@@ -133,7 +134,7 @@ def test_further_pages_without_declared_paging_are_seen(served: Serve) -> None:
 def test_a_relative_next_address_counts_from_the_page_it_stands_on(served: Serve) -> None:
     """The base has a path of its own, and the link begins at the root of the host."""
     _, bench = served(paging="link", longest_page=20)
-    connection = bench.open(declared("link", base_url=f"{bench.running.url}/v2", request="/devices"))
+    connection = bench.open(declared("link", base_url=f"{bench.url}/v2", request="/devices"))
 
     assert quantities(read(connection)) == expected()
 

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from json_kit import MOMENT, QUANTITY, Bench, quantities, read
+from connector_kit import MOMENT
+from json_kit import QUANTITY, Bench, quantities, read
 from recipe_kit import FOLDER, Recipe, recipes
 from werkzeug.wrappers import Request
 
@@ -18,7 +19,7 @@ from connectors.csv.config import CsvSettings
 from syncd.config.load import load
 from syncd.connect.contract import Ask, Context
 from syncd.connect.registry import Kinds
-from syncd.sandbox.kit import Double, json_response, serve
+from syncd.sandbox.kit import Double, json_response
 
 ALL = recipes()
 TOLD: dict[str, dict[str, dict[str, str]]] = {
@@ -46,12 +47,8 @@ def emptied(content: Any) -> Any:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    double = Double("recipe")
-    bench = Bench(double, tmp_path, serve(double))
-    yield bench
-    for way in bench.ways:
-        way.close()
-    bench.running.stop()
+    with Bench(tmp_path, Double("recipe")) as bench:
+        yield bench
 
 
 def serve_answers(double: Double, recipe: Recipe, signed: list[str]) -> None:
@@ -102,7 +99,7 @@ def test_a_recipe_reads_the_answer_beside_it(recipe: Recipe, bench: Bench, monke
         monkeypatch.setenv(name, value)
     signed: list[str] = []
     serve_answers(bench.double, recipe, signed)
-    root = bench.running.url + urlsplit(recipe.settings["base_url"]).path
+    root = bench.url + urlsplit(recipe.settings["base_url"]).path
     connection = bench.open(recipe.settings, base_url=root, ca_bundle=None)
 
     assert connection.sign_in().identity

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from recipe_kit import recipes
 from werkzeug.wrappers import Request, Response
 
 from syncd.errors import VendorError
-from syncd.sandbox.kit import Double, json_response, serve
+from syncd.sandbox.kit import Double, json_response
 from syncd.sandbox.world import small_msp
 
 SPECS = Path(__file__).parents[4] / "shared" / "specs"
@@ -107,19 +108,15 @@ class SpecDouble(Double):
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Double, str], Any]]:
-    benches: list[Bench] = []
+    with ExitStack() as benches:
 
-    def begin(double: Double, recipe: str) -> Any:
-        for name, value in RECIPES[recipe].environ.items():
-            monkeypatch.setenv(name, value)
-        benches.append(Bench(double, tmp_path, serve(double)))
-        return benches[-1].open(RECIPES[recipe].settings, base_url=benches[-1].running.url, requests_per_minute=None)
+        def begin(double: Double, recipe: str) -> Any:
+            for name, value in RECIPES[recipe].environ.items():
+                monkeypatch.setenv(name, value)
+            bench = benches.enter_context(Bench(tmp_path, double))
+            return bench.open(RECIPES[recipe].settings, base_url=bench.url, requests_per_minute=None)
 
-    yield begin
-    for bench in benches:
-        for way in bench.ways:
-            way.close()
-        bench.running.stop()
+        yield begin
 
 
 def huntress(cap: int = 5) -> SpecDouble:

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from json_kit import BASE, EACH, MOMENT, Serve, quantities, read, read_of
+from connector_kit import MOMENT
+from json_kit import BASE, EACH, Serve, quantities, read, read_of
 from werkzeug.wrappers import Response
 
 from syncd.connect.contract import Ask

@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import MOMENT, Bench, count_of, known_world
+from connector_kit import MOMENT
+from m365_kit import Bench, count_of, known_world
 
 from connectors.microsoft365 import connector
 from connectors.microsoft365.names import Catalogue, own_table
@@ -303,7 +304,7 @@ def test_an_unusable_list_of_names_is_the_users_fault(bench: Bench, content: byt
     if content is not None:
         (bench.folder / "names.csv").write_bytes(content)
     connection = bench.connect(product_names="names.csv")
-    with pytest.raises(UserFault, match=r"connection m365 › product_names: .*names\.csv"):
+    with pytest.raises(UserFault, match=r"connection microsoft365 › product_names: .*names\.csv"):
         connection.sign_in()
     with pytest.raises(UserFault):
         list(connection.counts([Ask(bench.customer(), (Query("consumed"),))], MOMENT))
@@ -332,4 +333,4 @@ def test_the_connector_promises_what_its_readings_hold(bench: Bench) -> None:
 
 
 def _buy(bench: Bench, wanted: dict[str, object]) -> None:
-    bench.control("purchases", wanted)
+    bench.control("purchases", **wanted)

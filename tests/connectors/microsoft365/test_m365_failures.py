@@ -7,7 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from conftest import MOMENT, Bench, count_of
+from connector_kit import MOMENT
+from m365_kit import Bench, count_of
 
 from syncd.connect.contract import Ask
 from syncd.errors import VendorError
@@ -42,7 +43,7 @@ def _all_customers(bench: Bench, *queries: Query) -> dict[str, list[tuple[str, s
     ],
 )
 def test_a_broken_tenant_is_unknown_and_the_others_are_read(bench: Bench, fault: str, code: str) -> None:
-    bench.control("tenant", {"tenant": bench.world.companies[1].domain, "fault": fault})
+    bench.control("tenant", tenant=bench.world.companies[1].domain, fault=fault)
     found = _all_customers(bench, *ALL)
     first, broken, last = (found[company.tenant_id] for company in bench.world.companies)
     assert broken == [("unknown", code)] * len(ALL)
@@ -51,11 +52,11 @@ def test_a_broken_tenant_is_unknown_and_the_others_are_read(bench: Bench, fault:
 
 def test_a_mended_tenant_is_read_again(bench: Bench) -> None:
     tenant = bench.world.companies[0].tenant_id
-    bench.control("tenant", {"tenant": tenant, "fault": "consent"})
+    bench.control("tenant", tenant=tenant, fault="consent")
     connection = bench.connect()
     ask = [Ask(bench.customer(), (Query("consumed"),))]
     assert [one.state for one in connection.counts(ask, MOMENT)] == ["unknown"]
-    bench.control("tenant", {"tenant": tenant, "fault": ""})
+    bench.control("tenant", tenant=tenant, fault="")
     assert [one.state for one in connection.counts(ask, MOMENT)] == ["known"]
 
 

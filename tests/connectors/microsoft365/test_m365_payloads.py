@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import connector_kit
 import pytest
-from conftest import MOMENT, Stages
+from connector_kit import MOMENT
 from werkzeug.wrappers import Request, Response
 
+from connectors.microsoft365 import connector
 from connectors.microsoft365.activity import parse_report
-from connectors.microsoft365.config import Microsoft365Settings
 from connectors.microsoft365.connection import Microsoft365Connection
 from connectors.microsoft365.graph import explain, fault_code
 from syncd.clock import real_now
-from syncd.connect.contract import Ask, Context
-from syncd.connect.http import Http, Reply
-from syncd.connect.limits import Gate
+from syncd.connect.contract import Ask
+from syncd.connect.http import Reply
 from syncd.errors import VendorError
 from syncd.model import Count, Query, Reading, RemoteCustomer, State
 from syncd.sandbox.kit import Double
@@ -35,17 +34,15 @@ SKUS = """{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#subscrib
 PURCHASES = '{"value":[]}'
 
 
-class Recorded:
+class Recorded(connector_kit.Bench[Double]):
     """A Graph from memory: path below /v1.0 -> answers as (status, headers, body), the last one for ever."""
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Double("recorded"))
         self.answers: dict[str, list[tuple[int, dict[str, str], str]]] = {}
-        self.double = Double("recorded")
         self.double.route("POST", "/<tenant>/oauth2/v2.0/token", lambda request, tenant: {"access_token": "t"})
         self.double.route("GET", "/v1.0/<path:path>", lambda request, path: self._answer(path))
         self.double.route("POST", "/v1.0/$batch", self._batch)
-        self.stage = stages.show(self.double)
-        self.url = self.stage.running.url
         self.say("organization", ORGANIZATION)
         self.say("subscribedSkus", SKUS)
         self.say("directory/subscriptions", PURCHASES)
@@ -63,30 +60,23 @@ class Recorded:
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         return Response(body, status, headers=headers, mimetype="application/json")
 
-    def ask(self, *measures: str) -> list[Reading]:
-        url = self.url
-        settings = Microsoft365Settings.model_validate(
-            {
-                "kind": "microsoft365",
-                "tenant_id": "partner",
-                "client_id": "c",
-                "client_secret": "s",
-                "base_url": url,
-                "token_url": url,
-                "retry_wait": timedelta(milliseconds=5),
-            }
+    def clock(self) -> datetime:
+        return real_now()
+
+    def connect(self, **keys: Any) -> Microsoft365Connection:
+        given = {"client_id": "c", "client_secret": "s", "retry_wait": timedelta(milliseconds=5), **keys}
+        opened: Microsoft365Connection = self._open(
+            connector,
+            {"kind": "microsoft365", "tenant_id": "partner", "base_url": self.url, "token_url": self.url, **given},
         )
+        return opened
 
-        def http(base_url: str, **options: Any) -> Http:
-            gate = Gate(concurrency=2, requests_per_minute=None, patience=timedelta(seconds=5), now=real_now)
-            return Http(base_url, gate=gate, timeout=5, first_wait=0.005, **options)
+    def customer(self) -> RemoteCustomer:
+        return RemoteCustomer(TENANT, "Contoso")
 
-        connection = Microsoft365Connection(settings, Context("m365", http, real_now, ZoneInfo("UTC"), Path()))
-        try:
-            ask = Ask(RemoteCustomer(TENANT, "Contoso"), tuple(Query(measure) for measure in measures))
-            return list(connection.counts([ask], MOMENT))
-        finally:
-            connection.close()
+    def ask(self, *measures: str) -> list[Reading]:
+        ask = Ask(self.customer(), tuple(Query(measure) for measure in measures))
+        return list(self.connect().counts([ask], MOMENT))
 
     def count(self, measure: str = "consumed") -> Count:
         (reading,) = self.ask(measure)
@@ -95,10 +85,9 @@ class Recorded:
 
 
 @pytest.fixture
-def recorded(stages: Stages) -> Iterator[Recorded]:
-    graph = Recorded(stages)
-    yield graph
-    stages.back(graph.stage)
+def recorded(tmp_path: Path) -> Iterator[Recorded]:
+    with Recorded(tmp_path) as graph:
+        yield graph
 
 
 def test_the_documented_sample(recorded: Recorded) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bench, known_world
+from m365_kit import Bench, known_world
 from werkzeug.test import Client, TestResponse
 
 from connectors.microsoft365 import connector, sandbox
@@ -115,10 +115,10 @@ def test_products_follow_purchases_and_people(bench: Bench) -> None:
 
     assert spb() == (27, 28)
     tenant = bench.world.companies[0].domain
-    assert bench.control("people", {"tenant": tenant, "sku": "SPB", "add": 3})["assigned"] == 30
-    bench.control("purchases", {"tenant": tenant, "sku": "SPB", "quantity": 5})
+    assert bench.control("people", tenant=tenant, sku="SPB", add=3)["assigned"] == 30
+    bench.control("purchases", tenant=tenant, sku="SPB", quantity=5)
     assert spb() == (30, 33)
-    assert bench.control("people", {"tenant": tenant, "sku": "SPB", "remove": 10})["assigned"] == 20
+    assert bench.control("people", tenant=tenant, sku="SPB", remove=10)["assigned"] == 20
     assert spb() == (20, 33)
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import MOMENT, Bench
+from connector_kit import MOMENT
+from m365_kit import Bench
 from pydantic import ValidationError
 
 from connectors.microsoft365.config import Microsoft365Settings

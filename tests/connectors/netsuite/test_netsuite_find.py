@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from netsuite_kit import Bench
 from werkzeug.wrappers import Request, Response
 
 from connectors.netsuite import sandbox_front
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Posting, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 Postings = dict[str, Posting]
 

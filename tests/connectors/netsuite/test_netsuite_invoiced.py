@@ -6,18 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from netsuite_kit import Bench
 
 from syncd.connect.contract import Ask
 from syncd.errors import VendorError
 from syncd.model import Posting, Query, Reading, RemoteCustomer, State
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 
 def told(reading: Reading) -> dict[str, Any]:

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from netsuite_kit import Bench
 from werkzeug.wrappers import Request
 
 from syncd.model import Absent, Found, Moved, Posting, Receipt, Refused, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 Postings = dict[str, Posting]
 

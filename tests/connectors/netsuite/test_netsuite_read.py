@@ -7,20 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from netsuite_kit import Bench
 from werkzeug.wrappers import Request, Response
 
 from connectors.netsuite.suiteql import holding, text, whole_number
 from syncd.errors import VendorError
 from syncd.model import Moment, Posting, Receipt, RemoteCustomer, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 Postings = dict[str, Posting]
 SUITEQL = "/services/rest/query/v1/suiteql"

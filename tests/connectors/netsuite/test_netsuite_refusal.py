@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from netsuite_kit import Bench, Read
 
 from syncd.model import Operation, Posting, Receipt
-
-if TYPE_CHECKING:
-    from conftest import Bench, Read
-else:
-    Bench = Read = Any
 
 Postings = dict[str, Posting]
 
@@ -55,9 +51,10 @@ def test_each_reason_is_told(read_once: Read, postings: Postings, changes: dict[
 
 
 def test_charges_need_their_type_and_invoices_do_not(bench: Bench, postings: Postings) -> None:
-    assert "charge_type" in bench.refusal(postings["charge"], charge_type="")
-    assert bench.refusal(postings["invoice"], charge_type="") == ""
-    assert bench.refusal(postings["credit"], charge_type="") == ""
+    without = bench.connect(charge_type="")
+    assert "charge_type" in bench.refusal(postings["charge"], connection=without)
+    assert bench.refusal(postings["invoice"], connection=without) == ""
+    assert bench.refusal(postings["credit"], connection=without) == ""
 
 
 def test_an_inactive_customer_is_not_posted_to(bench: Bench, postings: Postings) -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from netsuite_kit import Bench
 from werkzeug.test import Client, TestResponse
 
 from connectors.netsuite.sandbox_books import NAMES
@@ -20,11 +21,6 @@ from connectors.netsuite.sandbox_sql import BadQuery, run
 from connectors.netsuite.signing import assertion
 from syncd.model import Posting, Receipt
 from syncd.sandbox.fill import fill, times
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "netsuite.json"
 BASE = "/services/rest"

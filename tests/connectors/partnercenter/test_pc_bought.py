@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pc_kit import NEW, SPB, TODAY, Bench, moment
+from connector_kit import TODAY
+from pc_kit import NEW, SPB, Bench, moment
 
 from syncd.model import Term
 

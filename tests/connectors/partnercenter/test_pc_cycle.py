@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pc_kit import TODAY, Bench
+from connector_kit import TODAY, House
+from pc_kit import Bench
 
 from connectors.halopsa.sandbox import build
 from syncd.config import load
@@ -16,15 +15,10 @@ from syncd.connect.registry import Kinds
 from syncd.core.plan import PlanLine
 from syncd.core.shown import line_json
 from syncd.cycle import look
-from syncd.ledger import Ledger
 from syncd.sandbox.kit import Running, serve
 from syncd.sandbox.world import small_msp
 
-NOW = datetime.fromisoformat("2026-11-20T10:00:00-06:00")
 CONFIG = """
-[syncd]
-mode = "post"
-timezone = "America/Chicago"
 [connections.halo]
 kind = "halopsa"
 base_url = "{halo}"
@@ -38,14 +32,6 @@ tenant_id = "{tenant}"
 client_id = "sandbox-client"
 client_secret = {{ env = "HALO" }}
 refresh_token = {{ env = "REFRESH" }}
-[connections.files]
-kind = "csv"
-path = "counts.csv"
-customer = "customer"
-sku = "sku"
-quantity = "quantity"
-[safety]
-settle = 1
 """
 MAPPINGS = """
 [[customer]]
@@ -69,28 +55,29 @@ def halo() -> Iterator[Running]:
     running.stop()
 
 
-def line(bench: Bench, halo: Running, folder: Path, monkeypatch: pytest.MonkeyPatch, used: int) -> PlanLine:
-    """Alder with so many seats used, 25 billed and 28 bought: 8 by the month (3 in a window), 20 by the year."""
-    environ = {"HALO": "sandbox-secret", "REFRESH": "sandbox-refresh-token"}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    tenant = bench.double.world.partner_tenant
-    (folder / "config.toml").write_text(CONFIG.format(halo=halo.url, pc=bench.url, tenant=tenant))
-    (folder / "counts.csv").write_text(f"customer,sku,quantity\nAlder,SPB,{used}\n")
-    (folder / "mappings").mkdir()
-    (folder / "mappings" / "first.toml").write_text(MAPPINGS)
-    config, mappings = load(folder / "config.toml", Kinds(), environ)
-    with Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger:
-        plan = look(config, mappings, Kinds(), ledger, lambda: NOW, counting=True)
-    assert plan.errors == ()
-    (only,) = plan.lines
-    return only
+Seen = Callable[[int], PlanLine]
 
 
-def test_a_fall_says_what_waits_until_when_at_what_cost(
-    bench: Bench, halo: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = line(bench, halo, tmp_path, monkeypatch, used=17)
+@pytest.fixture
+def seen(bench: Bench, halo: Running, make_house: Callable[..., House]) -> Seen:
+    """Alder's line with so many seats used, 25 billed and 28 bought: 8 by the month (3 in a window), 20 by the year."""
+    connections = CONFIG.format(halo=halo.url, pc=bench.url, tenant=bench.double.world.partner_tenant)
+    house = make_house(connections, MAPPINGS, HALO="sandbox-secret", REFRESH="sandbox-refresh-token")
+
+    def line(used: int) -> PlanLine:
+        house.count(("Alder", "SPB", used))
+        config, mappings = load(house.folder / "config.toml", Kinds())
+        with house.ledger() as ledger:
+            plan = look(config, mappings, Kinds(), ledger, house.clock, counting=True)
+        assert plan.errors == ()
+        (only,) = plan.lines
+        return only
+
+    return line
+
+
+def test_a_fall_says_what_waits_until_when_at_what_cost(seen: Seen) -> None:
+    made = seen(17)
 
     assert made.action == "defer"  # 25 are billed, and 25 of the 28 are committed
     assert made.reason == (
@@ -105,13 +92,11 @@ def test_a_fall_says_what_waits_until_when_at_what_cost(
     assert worth["overbilling"] == {"amount": "224.00", "currency": "USD", "from": "halo"}
 
 
-def test_a_commitment_that_is_over_is_paid_grace_with_its_cost(
-    bench: Bench, halo: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commitment_that_is_over_is_paid_grace_with_its_cost(bench: Bench, seen: Seen) -> None:
     rows = bench.double.stock.subscriptions[bench.customer().id]
     for row in [one for one in rows if one["offerId"].startswith("CFQ7TTC0LCHC:0002")]:
         bench.control("change", id=row["id"], commitmentEndDate="2026-11-09T00:00:00Z", autoRenewEnabled=False)
-    made = line(bench, halo, tmp_path, monkeypatch, used=25)
+    made = seen(25)
 
     assert (made.action, made.findings) == ("none", ("shelfware", "paid grace"))
     shown: dict[str, Any] = line_json(made)["worth"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pc_kit import TODAY
+from connector_kit import TODAY
 from werkzeug.test import Client, TestResponse
 
 from connectors.partnercenter import connector, sandbox

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from pax8_kit import Bench, benches
+from pax8_kit import Bench
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with benches(tmp_path) as made:
-        yield made
+@pytest.fixture(scope="session")
+def bench_kind() -> type[Bench]:
+    return Bench

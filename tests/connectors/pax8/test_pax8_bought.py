@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pax8_kit import TODAY, Bench, lie, moment
+from connector_kit import TODAY
+from pax8_kit import Bench, moment
 
 from syncd.model import Term
 
@@ -147,7 +148,7 @@ def test_whether_it_renews_is_what_the_catalogue_says(bench: Bench, renews: bool
     past = {"id": "c1", "term": "1-Year", "endDate": "2026-11-10"}
     bench.control("change", id=row["id"], commitmentTerm=past)
     path = f"/v1/products/{row['productId']}/dependencies"
-    lie(bench, path, lambda body: body.update(commitmentDependencies=[{"id": "c1", "autoRenew": renews}]))
+    bench.lie(path, lambda body: body.update(commitmentDependencies=[{"id": "c1", "autoRenew": renews}]))
     over = [one for one in bench.count("MST-SPB").terms if one.last == date(2026, 11, 10)]
     assert [(str(one.quantity), one.renews) for one in over] == [("3", expected)]
 

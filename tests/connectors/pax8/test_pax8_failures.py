@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pax8_kit import Bench, lie, moment
+from pax8_kit import Bench, moment
 
 from syncd.connect.contract import Ask
 from syncd.core.resolve import resolve
@@ -38,7 +38,7 @@ def test_a_list_that_never_holds_still_is_incomplete(bench: Bench) -> None:
     def shift(body: dict[str, Any]) -> None:
         bench.double.shift()
 
-    lie(bench, "/v1/companies", shift)
+    bench.lie("/v1/companies", shift)
     with pytest.raises(VendorError) as failed:
         bench.connect().customers()
     assert failed.value.code == "incomplete"
@@ -60,21 +60,21 @@ def test_a_list_that_never_holds_still_is_incomplete(bench: Bench) -> None:
     ],
 )
 def test_a_list_that_contradicts_itself_is_no_list(bench: Bench, change: Callable[[Any], None], code: str) -> None:
-    lie(bench, "/v1/companies", change)
+    bench.lie("/v1/companies", change)
     with pytest.raises(VendorError) as failed:
         bench.connect().customers()
     assert failed.value.code == code
 
 
 def test_half_of_the_subscriptions_is_an_error_of_everybody(bench: Bench) -> None:
-    lie(bench, "/v1/subscriptions", lambda body: body["content"].pop())
+    bench.lie("/v1/subscriptions", lambda body: body["content"].pop())
     with pytest.raises(VendorError) as failed:
         bench.read()
     assert (failed.value.code, "rows came" in str(failed.value)) == ("incomplete", True)
 
 
 def test_a_subscription_without_quantity_is_malformed_with_its_path(bench: Bench) -> None:
-    lie(bench, "/v1/subscriptions", lambda body: body["content"][0].pop("quantity"))
+    bench.lie("/v1/subscriptions", lambda body: body["content"][0].pop("quantity"))
     with pytest.raises(VendorError, match=r"quantity.*\$\.content") as failed:
         bench.read()
     assert failed.value.code == "malformed"

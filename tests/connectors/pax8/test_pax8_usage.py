@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from pax8_kit import TODAY, Bench, lie, moment
+from connector_kit import TODAY
+from pax8_kit import Bench, moment
 
 from connectors.pax8.sandbox_state import METERED
 from syncd.model import Moment
@@ -143,7 +144,7 @@ def test_a_summary_of_another_company_is_not_taken(bench: Bench) -> None:
     summary = next(iter(bench.double.stock.summaries.values()))
     other = bench.customer(1).id
     path = f"/v1/subscriptions/{summary['subscriptionId']}/usage-summaries"
-    lie(bench, path, lambda body: body["content"][0].update(companyId=other))
+    bench.lie(path, lambda body: body["content"][0].update(companyId=other))
     reading = bench.read("usage")
     assert (reading.state, reading.code) == ("unknown", "wrong_tenant")
 

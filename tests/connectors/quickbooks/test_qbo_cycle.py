@@ -4,7 +4,6 @@ real ledger under faults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connector_kit import House, told
 from qbo_kit import INVOICE, SECOND, Bench
 
 from connectors.quickbooks import connector
@@ -19,7 +19,6 @@ from syncd.config import load
 from syncd.connect.documents import charges
 from syncd.connect.registry import Kinds
 from syncd.core.entries import EntryState, Intent
-from syncd.cycle import Cycle, run_cycle
 from syncd.cycle.connections import Opened
 from syncd.cycle.posting import post_all, recover
 from syncd.cycle.undoing import Undone, posted_in, take_back
@@ -28,9 +27,6 @@ from syncd.model import Posting
 
 NOW = datetime.fromisoformat("2026-11-20T10:00:00-06:00")
 CONFIG = """
-[syncd]
-mode = "post"
-timezone = "America/Chicago"
 currency = "USD"
 [connections.qbo]
 kind = "quickbooks"
@@ -40,14 +36,6 @@ realm_id = "9341453000000007"
 client_id = "sandbox-client"
 client_secret = {{ env = "QBO_SECRET" }}
 refresh_token = {{ env = "QBO_TOKEN" }}
-[connections.files]
-kind = "csv"
-path = "counts.csv"
-customer = "customer"
-sku = "sku"
-quantity = "quantity"
-[safety]
-settle = 1
 """
 MAPPING = """
 [[customer]]
@@ -71,34 +59,24 @@ price = {{ model = "graduated", currency = "USD", tiers = [ {{ up_to = 10, unit 
 """
 
 
-class Shop:
-    """A folder with config, mapping and counts, and what a cycle over it says."""
+class Shop(House):
+    """A house whose books are QuickBooks', and what a cycle over it says."""
 
     def __init__(self, bench: Bench, folder: Path, document: str = "") -> None:
-        self.bench, self.folder = bench, folder
-        (folder / "config.toml").write_text(CONFIG.format(url=bench.url))
-        (folder / "mappings").mkdir()
         chosen = f', document = "{document}"' if document else ""
-        (folder / "mappings" / "first.toml").write_text(MAPPING.format(document=chosen))
+        super().__init__(folder, CONFIG.format(url=bench.url), MAPPING.format(document=chosen))
+        self.bench = bench
 
-    def cycle(self, backup: int, storage: int) -> dict[str, tuple[str, str]]:
-        (self.folder / "counts.csv").write_text(
-            f"customer,sku,quantity\nAlder Dental Group,BACKUP,{backup}\nAlder Dental Group,STORAGE,{storage}\n"
-        )
-        environ: Mapping[str, str] = {"QBO_SECRET": "sandbox-secret", "QBO_TOKEN": "AB11-sandbox-refresh-token"}
-        config, mappings = load(self.folder / "config.toml", Kinds(), environ)
-        with Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger:
-            ledger.claim("test")
-            done: Cycle = run_cycle(config, mappings, Kinds(), ledger, lambda: NOW)
-        return {line.rule: (str(line.action), line.reason) for line in done.plan.lines}
+    def use(self, backup: int, storage: int) -> dict[str, tuple[str, str]]:
+        self.count(("Alder Dental Group", "BACKUP", backup), ("Alder Dental Group", "STORAGE", storage))
+        return told(self.cycle())
 
     def undo(self, rule: str) -> Undone:
         """A person takes back what was posted for a rule."""
-        environ: Mapping[str, str] = {"QBO_SECRET": "sandbox-secret", "QBO_TOKEN": "AB11-sandbox-refresh-token"}
-        config, _ = load(self.folder / "config.toml", Kinds(), environ)
-        with Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger:
+        config, _ = load(self.folder / "config.toml", Kinds())
+        with self.ledger() as ledger:
             chosen = posted_in(ledger, cycle=None, period=None, customer=None, rule=rule)
-            return take_back(ledger, config, Kinds(), lambda: NOW, chosen, by="Ada", why="wrong rule", strict=False)
+            return take_back(ledger, config, Kinds(), self.clock, chosen, by="Ada", why="wrong rule", strict=False)
 
     def made(self) -> list[tuple[str, Decimal]]:
         """(what, total without tax) of everything that was created, in order."""
@@ -118,20 +96,20 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("signed")
 def test_two_rules_one_estimate_then_rest_then_a_rise_and_a_fall(bench: Bench, tmp_path: Path) -> None:
     shop = Shop(bench, tmp_path)
-    first = shop.cycle(3, 27)
+    first = shop.use(3, 27)
     assert {action for action, _ in first.values()} == {"post"}, first
     assert shop.made() == [("create_estimate", Decimal("60.16"))]  # 3 × 14.00 and 10 × 1.25 + 17 × 0.333
     [row] = bench.documents("Estimate")
     assert [one.units for one in charges(row["PrivateNote"])] == [3, 27]
 
-    assert {action for action, _ in shop.cycle(3, 27).values()} == {"none"}
+    assert {action for action, _ in shop.use(3, 27).values()} == {"none"}
     assert len(shop.made()) == 1
 
-    shop.cycle(5, 27)
+    shop.use(5, 27)
     assert shop.made()[1:] == [("create_estimate", Decimal("28.00"))]  # a further document, the first is untouched
     assert bench.double.tables["Estimate"][row["Id"]]["SyncToken"] == "0"
 
-    action, reason = shop.cycle(4, 27)["Backup"]
+    action, reason = shop.use(4, 27)["Backup"]
     assert action == "hold"
     assert f"QuickBooks estimate {row['DocNumber']} (#{row['Id']})" in reason
     assert len(shop.made()) == 2
@@ -141,7 +119,7 @@ def test_two_rules_one_estimate_then_rest_then_a_rise_and_a_fall(bench: Bench, t
 def test_an_estimate_is_not_taken_back_by_a_credit(bench: Bench, tmp_path: Path) -> None:
     """A credit memo would be taken off what was never billed: the person who undoes it is told what to amend."""
     shop = Shop(bench, tmp_path)
-    shop.cycle(3, 0)
+    shop.use(3, 0)
 
     done = shop.undo("Backup")
 
@@ -154,7 +132,7 @@ def test_an_estimate_is_not_taken_back_by_a_credit(bench: Bench, tmp_path: Path)
 @pytest.mark.usefixtures("signed")
 def test_an_invoice_is_taken_back_by_a_credit_that_waits(bench: Bench, tmp_path: Path) -> None:
     shop = Shop(bench, tmp_path, document="invoice")
-    shop.cycle(3, 0)
+    shop.use(3, 0)
 
     done = shop.undo("Backup")
 
@@ -167,10 +145,10 @@ def test_an_invoice_is_taken_back_by_a_credit_that_waits(bench: Bench, tmp_path:
 @pytest.mark.usefixtures("signed")
 def test_a_fall_of_invoices_becomes_a_credit_memo(bench: Bench, tmp_path: Path) -> None:
     shop = Shop(bench, tmp_path, document="invoice")
-    shop.cycle(5, 0)
-    shop.cycle(4, 0)
+    shop.use(5, 0)
+    shop.use(4, 0)
     assert shop.made() == [("create_invoice", Decimal("70.00")), ("create_creditmemo", Decimal("14.00"))]
-    assert {action for action, _ in shop.cycle(4, 0).values()} == {"none"}
+    assert {action for action, _ in shop.use(4, 0).values()} == {"none"}
 
 
 # --- one document through the ledger ----------------------------------------------------------------------------------

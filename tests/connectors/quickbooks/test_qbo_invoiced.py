@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from qbo_kit import ALDER, CREDIT, INVOICE, LINE, MOMENT, Bench, MakeBench
+from connector_kit import MOMENT
+from qbo_kit import ALDER, CREDIT, INVOICE, LINE, Bench, MakeBench
 
 from connectors.quickbooks import sandbox_state as state
 from syncd.connect.contract import Ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from qbo_kit import NOVEMBER
+from connector_kit import NOVEMBER
 
 from connectors.quickbooks.documents import voided
 from connectors.quickbooks.errors import explain, fault

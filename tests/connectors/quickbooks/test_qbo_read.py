@@ -7,7 +7,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from qbo_kit import ALDER, CREDIT, INVOICE, LINE, MOMENT, SECOND, Bench, MakeBench
+from connector_kit import MOMENT
+from qbo_kit import ALDER, CREDIT, INVOICE, LINE, SECOND, Bench, MakeBench
 
 from connectors.quickbooks import sandbox_state as state
 from syncd.model import BilledLine, Receipt, RemoteCustomer, State

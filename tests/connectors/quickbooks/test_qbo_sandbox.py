@@ -12,7 +12,8 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from qbo_kit import ALDER, CREDIT, INVOICE, LINE, MOMENT, SECOND, Bench, MakeBench
+from connector_kit import MOMENT
+from qbo_kit import ALDER, CREDIT, INVOICE, LINE, SECOND, Bench, MakeBench
 from werkzeug.test import Client, TestResponse
 
 from connectors.quickbooks import sandbox_state as state

@@ -124,7 +124,7 @@ def test_a_real_process_killed_while_keeping_loses_nothing(bench: Bench, tmp_pat
     script.write_text(
         "import os, sys\n"
         "from pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path[:0] = {[str(one) for one in Path(__file__).parents[:2]]}\n"
         "from qbo_kit import Bench\n"
         "from syncd.clock import real_now\n"
         "from syncd.ledger import Ledger, LedgerVault\n"

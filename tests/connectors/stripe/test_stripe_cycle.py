@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from syncd.config import load
-from syncd.connect.registry import Kinds
-from syncd.cycle import Cycle, run_cycle
-from syncd.ledger import Ledger
+from connector_kit import House, customers, told
+from stripe_kit import Bench
 
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
-
-NOW = datetime.fromisoformat("2026-11-20T10:00:00-06:00")
 CONFIG = """
-[syncd]
-mode = "post"
-timezone = "America/Chicago"
 [connections.stripe]
 kind = "stripe"
 base_url = "{url}"
 api_key = {{ env = "STRIPE_API_KEY" }}
-[connections.files]
-kind = "csv"
-path = "counts.csv"
-customer = "customer"
-sku = "sku"
-quantity = "quantity"
-[safety]
-settle = 1
 """
-COUNTS = """customer,sku,quantity
-Alder Dental Group,SPB,27
-Birchwood Legal LLP,SPB,16
-Cedar & Sons Joinery,VISIO,2
-"""
+COUNTS = (
+    ("Alder Dental Group", "SPB", 27),
+    ("Birchwood Legal LLP", "SPB", 16),
+    ("Cedar & Sons Joinery", "VISIO", 2),
+)
 RULE = """
 [[rule]]
 name = "{name}"
@@ -59,28 +37,14 @@ RULES = (
 )
 
 
-def cycle(folder: Path) -> Cycle:
-    environ: Mapping[str, str] = {"STRIPE_API_KEY": "rk_test_51SyncdSandbox0000000000"}
-    config, mappings = load(folder / "config.toml", Kinds(), environ)
-    with Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger:
-        ledger.claim("test")
-        return run_cycle(config, mappings, Kinds(), ledger, lambda: NOW)
-
-
-def told(done: Cycle) -> dict[str, tuple[str, str]]:
-    return {line.rule: (str(line.action), line.reason) for line in done.plan.lines}
-
-
-def test_every_way_of_posting_once_and_then_rest(bench: Bench, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("STRIPE_API_KEY", bench.double.api_key)
-    (tmp_path / "config.toml").write_text(CONFIG.format(url=bench.url))
-    (tmp_path / "counts.csv").write_text(COUNTS)
-    (tmp_path / "mappings").mkdir()
+def test_every_way_of_posting_once_and_then_rest(bench: Bench, make_house: Callable[..., House]) -> None:
     names = [company.name for company in bench.world.companies]
-    customers = "".join(f'[[customer]]\nname = "{name}"\nstripe = "{name}"\nfiles = "{name}"\n' for name in names)
-    (tmp_path / "mappings" / "first.toml").write_text(customers + RULES)
+    house = make_house(
+        CONFIG.format(url=bench.url), customers("stripe", *names) + RULES, STRIPE_API_KEY=bench.double.api_key
+    )
+    house.count(*COUNTS)
 
-    first = cycle(tmp_path)
+    first = house.cycle()
     assert {action for action, _ in told(first).values()} == {"post"}, told(first)
     effects = [(one.what, one.record) for one in bench.double.effects]
     assert sorted(what for what, _ in effects) == ["add_item", "invoice_item", "set_quantity"]
@@ -91,11 +55,11 @@ def test_every_way_of_posting_once_and_then_rest(bench: Bench, tmp_path: Path, m
     [gap] = [line for line in first.plan.lines if line.rule == "Burst"]
     assert (gap.billed, gap.invoiced) == (Decimal(14), Decimal(13))
 
-    second = cycle(tmp_path)
+    second = house.cycle()
     assert {action for action, _ in told(second).values()} == {"none"}, told(second)
     assert [(one.what, one.record) for one in bench.double.effects] == effects
 
     bench.double.rival(bench.item()["id"], 30)
-    action, reason = told(cycle(tmp_path))["Premium"]
+    action, reason = told(house.cycle())["Premium"]
     assert action == "hold"
     assert "30" in reason

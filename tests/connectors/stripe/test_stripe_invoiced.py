@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from stripe_kit import Bench
 
 from syncd.connect.contract import Ask
 from syncd.errors import VendorError
 from syncd.model import Moment, Query, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 PRICE = "price_1SyncdM365BP"
 OCTOBER = Moment(

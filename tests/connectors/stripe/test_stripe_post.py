@@ -6,21 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from stripe_kit import STARTS, Bench
 
 from connectors.stripe.api import permitted
 from connectors.stripe.post import Pace
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, NotSent, Posting, Receipt, Refused, Unknown, Wire
-
-if TYPE_CHECKING:
-    from conftest import STARTS, Bench
-else:
-    Bench = Any
-    STARTS = 1793534400
 
 
 def fields(wire: Wire) -> dict[str, str]:

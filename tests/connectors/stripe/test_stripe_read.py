@@ -6,21 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from connector_kit import MOMENT, NOVEMBER
+from stripe_kit import PREMIUM, Bench
 
 from syncd.errors import VendorError
-from syncd.model import Moment, Receipt
-from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import MOMENT, NOVEMBER, PREMIUM, Bench
-else:
-    Bench = Any
-    PREMIUM = "price_1SyncdM365BP/prod_SyncdM365BP"
-    NOVEMBER = Period(date(2026, 11, 1), date(2026, 11, 30))
-    MOMENT = Moment(datetime(2026, 11, 20, 18, tzinfo=UTC), date(2026, 11, 20), NOVEMBER)
+from syncd.model import Receipt
 
 # --- the key ----------------------------------------------------------------------------------------------------------
 
@@ -137,7 +130,7 @@ def test_archived_prices_are_listed_only_where_a_subscription_bills_them(bench: 
     products = {one.identifier: one.name for one in bench.connect().products()}
     assert "price_inline" not in products
     assert products["price_1SyncdM365BS"] == "Microsoft 365 Business Standard"
-    assert {line.product for line in bench.billing(number=3).lines} == {"price_1SyncdM365BS"}
+    assert {line.product for line in bench.billing(who=3).lines} == {"price_1SyncdM365BS"}
 
 
 def test_prices_with_tax_inside_or_of_packages_have_none(bench: Bench) -> None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from connector_kit import TODAY
+from stripe_kit import PREMIUM, Bench
 
 from syncd.model import Operation
-
-if TYPE_CHECKING:
-    from conftest import PREMIUM, TODAY, Bench
-else:
-    Bench = Any
-    PREMIUM = "price_1SyncdM365BP/prod_SyncdM365BP"
-    TODAY = date(2026, 11, 20)
 
 
 @pytest.mark.parametrize("which", ["set", "charge", "add", "usage"])

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from stripe_kit import Bench
 from werkzeug.test import Client, TestResponse
 
 from connectors.stripe import forms
@@ -20,11 +21,6 @@ from connectors.stripe.sandbox_front import nested
 from syncd.model import Absent, Found, Posting, Receipt
 from syncd.sandbox.fill import fill, is_stand_in, times
 from syncd.sandbox.kit import Double
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "stripe.json"
 
@@ -126,7 +122,7 @@ def test_reads_ask_for_what_is_described(bench: Bench) -> None:
     connection = bench.connect()
     connection.sign_in()
     connection.customers()
-    bench.billing(connection)
+    bench.billing(connection=connection)
     bench.booked(connection=connection)
     connection.find(bench.usage())
     asked = [one for one in bench.double.requests if one.method == "GET"]
@@ -285,7 +281,7 @@ def test_a_rehearsed_change_is_counted_once(make_bench: Callable[..., Bench], wh
     bench, other = make_bench(), make_bench()
     connection = bench.connect()
     posting: Posting = getattr(bench, which)()
-    fill(other.double, connection.customers(), connection.products(), [bench.billing(connection)])
+    fill(other.double, connection.customers(), connection.products(), [bench.billing(connection=connection)])
     rehearsed = other.connect()
     assert rehearsed.find(posting) == Absent()
     assert isinstance(rehearsed.send(posting, rehearsed.wire(posting)), Receipt)

@@ -6,9 +6,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from stripe_kit import Bench
 
 from syncd.model import Found, Receipt
 
@@ -18,10 +19,6 @@ with warnings.catch_warnings():
         "stripe", reason="Stripe's own client is not installed (pip install stripe~=16.1)"
     )
 
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

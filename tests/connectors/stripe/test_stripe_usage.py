@@ -6,21 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stripe_kit import Bench
 
 from connectors.stripe import usage
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Operation, Posting, Receipt, Refused, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 ZONE = ZoneInfo("America/Chicago")
 

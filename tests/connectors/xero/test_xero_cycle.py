@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
+from connector_kit import House, actions, customers
+from xero_kit import Bench
 
-from syncd.config import load
 from syncd.connect.documents import charges
-from syncd.connect.registry import Kinds
-from syncd.cycle import Cycle, run_cycle
-from syncd.ledger import Ledger
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
+from syncd.core.resolve import ReadError
 
 CONFIG = """
-[syncd]
-mode = "post"
-timezone = "America/Chicago"
 [connections.books]
 kind = "xero"
 base_url = "{url}"
@@ -32,15 +21,6 @@ token_url = "{url}"
 client_id = "sandbox-client"
 client_secret = {{ env = "XERO_CLIENT_SECRET" }}
 tenant_id = "{tenant}"
-[connections.files]
-kind = "csv"
-path = "counts.csv"
-customer = "customer"
-sku = "sku"
-quantity = "quantity"
-[safety]
-settle = 1
-max_decrease = "100%"
 """
 RULE = """
 [[rule]]
@@ -59,35 +39,30 @@ RULES = (
 )
 
 
-class Office:
-    """A folder with files, and the daemon's cycles in it."""
+class Office(House):
+    """A house whose books are Xero's."""
 
     def __init__(self, bench: Bench, folder: Path) -> None:
-        self.bench, self.folder = bench, folder
-        self.now = datetime.fromisoformat("2026-11-20T12:00:00-06:00")
-        (folder / "mappings").mkdir()
-        tenant = bench.double.books.tenant
-        (folder / "config.toml").write_text(CONFIG.format(url=bench.running.url, tenant=tenant))
+        connections = CONFIG.format(url=bench.url, tenant=bench.double.books.tenant)
         names = [company.name for company in bench.world.companies]
-        customers = "".join(f'[[customer]]\nname = "{name}"\nbooks = "{name}"\nfiles = "{name}"\n' for name in names)
-        (folder / "mappings" / "first.toml").write_text(customers + RULES)
+        super().__init__(folder, connections, customers("books", *names) + RULES, safety='max_decrease = "100%"\n')
+        self.bench = bench
+        self.now = self.now.replace(hour=12)
+        self.errors: tuple[ReadError, ...] = ()
 
     def counts(self, **seats: int) -> None:
-        rows = "".join(
-            f"{'Birchwood Legal LLP' if sku == 'VISIO' else 'Alder Dental Group'},{sku},{seats}\n"
-            for sku, seats in seats.items()
+        self.count(
+            *(
+                ("Birchwood Legal LLP" if sku == "VISIO" else "Alder Dental Group", sku, number)
+                for sku, number in seats.items()
+            )
         )
-        (self.folder / "counts.csv").write_text(f"customer,sku,quantity\n{rows}")
 
-    def cycle(self) -> dict[str, str]:
-        environ: Mapping[str, str] = {"XERO_CLIENT_SECRET": "sandbox-secret"}
-        config, mappings = load(self.folder / "config.toml", Kinds(), environ)
-        with Ledger.open(config.database, lambda: self.now, folder=config.folder) as ledger:
-            ledger.claim("test")
-            done: Cycle = run_cycle(config, mappings, Kinds(), ledger, lambda: self.now)
-            assert ledger.verify() == []
+    def act(self) -> dict[str, str]:
+        """One cycle: rule -> what was decided."""
+        done = self.cycle()
         self.errors = done.plan.errors
-        return {line.rule: str(line.action) for line in done.plan.lines}
+        return actions(done)
 
     def drafts(self, resource: str = "Invoices") -> list[tuple[str, Decimal, int]]:
         """(customer, money, charges) of syncd's own documents."""
@@ -108,7 +83,7 @@ def office(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Off
 
 def test_what_is_missing_is_drafted_once_and_then_rests(office: Office) -> None:
     office.counts(SPB=27, EXO=3, VISIO=4)
-    first = office.cycle()
+    first = office.act()
     assert set(first.values()) == {"post"}, (first, office.errors)
     assert office.drafts() == [
         ("Alder Dental Group", Decimal("74.00"), 2),  # 2 × 28 beyond the repeating invoice, 3 × 6
@@ -116,29 +91,29 @@ def test_what_is_missing_is_drafted_once_and_then_rests(office: Office) -> None:
     ]
 
     effects = list(office.bench.double.effects)
-    assert set(office.cycle().values()) == {"none"}
+    assert set(office.act().values()) == {"none"}
     assert office.bench.double.effects == effects
 
 
 def test_a_rise_is_a_further_draft_and_a_fall_a_credit_note(office: Office) -> None:
     office.counts(SPB=27, EXO=3, VISIO=4)
-    office.cycle()
+    office.act()
     office.counts(SPB=29, EXO=2, VISIO=4)
-    assert office.cycle() == {"Premium": "post", "Exchange": "post", "Visio": "none"}
+    assert office.act() == {"Premium": "post", "Exchange": "post", "Visio": "none"}
 
     assert ("Alder Dental Group", Decimal("56.00"), 1) in office.drafts()
     assert office.drafts("CreditNotes") == [("Alder Dental Group", Decimal("6.00"), 1)]
-    assert set(office.cycle().values()) == {"none"}
+    assert set(office.act().values()) == {"none"}
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before", "500_after", "truncate"])
 def test_a_lost_answer_never_becomes_a_second_draft(office: Office, fault: str) -> None:
     office.counts(SPB=27, EXO=3, VISIO=4)
     office.bench.double.fail(fault, method="PUT")
-    office.cycle()
+    office.act()
     office.now = office.now.replace(hour=13)
     office.bench.double.advance(3600)
-    office.cycle()
+    office.act()
 
     assert [one[:2] for one in office.drafts()] == [
         ("Alder Dental Group", Decimal("74.00")), ("Birchwood Legal LLP", Decimal("79.70")),
@@ -149,12 +124,12 @@ def test_a_day_limit_leaves_the_rest_to_a_later_cycle(office: Office) -> None:
     office.counts(SPB=27, EXO=3, VISIO=4)
     office.bench.double.retry_after = "40000"
     office.bench.double.fail("throttle", path="/Contacts")
-    assert set(office.cycle().values()) == {"blocked"}
+    assert set(office.act().values()) == {"blocked"}
     assert "deferred" in {error.code for error in office.errors}
 
     seen = len(office.bench.double.requests)
     office.now = office.now.replace(hour=14)
-    office.cycle()
+    office.act()
     assert len(office.bench.double.requests) == seen  # the wait is remembered over cycles
-    office.now = datetime.fromisoformat("2026-11-21T12:00:00-06:00")
-    assert set(office.cycle().values()) == {"post"}
+    office.now = office.now.replace(day=21, hour=12)
+    assert set(office.act().values()) == {"post"}

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from xero_kit import Bench
 
 from syncd.connect.contract import Ask
 from syncd.errors import VendorError
 from syncd.model import Moment, Query, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 NOW = date(2026, 11, 9)
 ONE = [{"ItemCode": "VISIO-P2", "Quantity": 3}]

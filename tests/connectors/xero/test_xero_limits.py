@@ -6,20 +6,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from xero_kit import Bench
 
 from syncd.clock import real_now
 from syncd.connect.limits import Gate
 from syncd.errors import VendorError
 from syncd.model import Absent, NotSent, Receipt, Unknown
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 Make = Callable[..., Bench]
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from werkzeug.wrappers import Response
+from xero_kit import Bench
 
 from connectors.xero.dates import day
 from syncd.errors import VendorError
 from syncd.model import BilledLine, State
-
-if TYPE_CHECKING:
-    from conftest import Bench, replace
-else:
-    from dataclasses import replace
-
-    Bench = Any
 
 Make = Callable[..., Bench]
 

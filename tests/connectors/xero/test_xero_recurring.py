@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from xero_kit import Bench
 
 from syncd.core.entries import Past
 from syncd.core.plan import PlanLine, make_plan
@@ -20,11 +21,6 @@ from syncd.core.resolve import View, resolve
 from syncd.core.rules import BillRef, CountRef, Customer, House, Mappings, Mode, RemoteKey, Rule, Safety, TrueUp
 from syncd.model import Count, Moment, Operation, Query, Reading, Receipt, RemoteCustomer, State
 from syncd.periods import Period
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 ASSIGNED = Query("assigned")
 DECEMBER = Moment(

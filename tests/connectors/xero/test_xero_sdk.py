@@ -10,16 +10,12 @@ import importlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from xero_kit import Bench
 
 from syncd.model import Found, Receipt
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 WHY = "xero-python (>= 15.2, < 16) is not installed: the double is not driven by it"
 pytest.importorskip("xero_python", reason=WHY)

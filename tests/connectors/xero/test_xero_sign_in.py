@@ -6,18 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from xero_kit import Bench
 
 from syncd.connect.rotating import Tokens
 from syncd.errors import SyncdError, VendorError
 from syncd.model import NotSent
-
-if TYPE_CHECKING:
-    from conftest import Bench
-else:
-    Bench = Any
 
 Make = Callable[..., Bench]
 

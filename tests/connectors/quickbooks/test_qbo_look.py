@@ -1,0 +1,139 @@
+"""Documents that are there already: numbers that are taken, and the look whether a posting arrived."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from qbo_kit import INVOICE, LINE, SECOND, Bench, MakeBench, sent
+
+from connectors.quickbooks import sandbox_state as state
+from syncd.connect.documents import number
+from syncd.errors import VendorError
+from syncd.model import Absent, Found, Moved, Receipt, Refused, Unknown
+
+# --- numbers that are taken ------------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_somebody_elses_is_refused_and_theirs_left_alone(bench: Bench) -> None:
+    taken = number("SD", [LINE], 21)
+    theirs = {"CustomerRef": {"value": "60"}, "DocNumber": taken, "PrivateNote": "Dana's",
+              "Line": [state.sale(bench.double.tables["Item"]["10"], Decimal(1))]}  # fmt: skip
+    row = bench.double.create("Estimate", theirs, by_hand=True)
+    before = json.dumps(row, default=str)
+    told = bench.post(LINE)
+
+    assert isinstance(told, Refused)
+    assert f"(#{row['Id']}) of customer #60, which is not syncd's" in told.reason
+    assert json.dumps(row, default=str) == before
+    assert bench.double.effects == []
+
+
+def test_a_number_that_is_our_own_from_an_earlier_sending_is_looked_for(bench: Bench) -> None:
+    """The answer was lost, and QuickBooks has forgotten the requestid: what a retry next morning meets."""
+    connection = bench.connect()
+    wire = connection.wire(LINE)
+    bench.double.fail("drop_after", path="estimate")
+    assert isinstance(connection.send(LINE, wire), Unknown)
+    bench.double.forget()
+
+    told = connection.send(LINE, wire)
+
+    assert isinstance(told, Unknown)
+    assert "from an earlier sending of the same" in told.reason
+    assert isinstance(connection.find(LINE), Found)
+    assert len(bench.double.effects) == 1
+
+
+def test_a_second_sending_under_one_requestid_is_answered_and_not_done(bench: Bench) -> None:
+    connection = bench.connect()
+    wire = connection.wire(LINE)
+    first, again = connection.send(LINE, wire), connection.send(LINE, wire)
+
+    assert isinstance(first, Receipt)
+    assert first == again
+    assert len(bench.double.effects) == 1
+
+
+# --- the look --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_voided_document_is_told(make_bench: MakeBench, keeps: bool) -> None:
+    bench = make_bench(void_keeps_note=keeps)
+    id_ = sent(bench, INVOICE)
+    bench.double.void("Invoice", {"Id": id_, "SyncToken": "0"})
+    told = bench.connect().find(INVOICE)
+
+    assert isinstance(told, Moved)
+    assert told.what.endswith(f"(#{id_}) was voided")
+
+
+def test_a_rejected_estimate_is_told(bench: Bench) -> None:
+    bench.double.rival("Estimate", sent(bench), TxnStatus="Rejected")
+
+    assert "was rejected" in bench.connect().find(LINE).what  # type: ignore[union-attr]
+
+
+def test_a_deleted_document_leaves_no_trace(bench: Bench) -> None:
+    bench.double.delete("Estimate", {"Id": sent(bench), "SyncToken": "0"})
+
+    assert isinstance(bench.connect().find(LINE), Absent)
+
+
+def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: Bench) -> None:
+    id_ = sent(bench)
+    bench.double.rival("Estimate", id_, PrivateNote="for Dana")
+    told = bench.connect().find(LINE)
+
+    assert isinstance(told, Moved)
+    assert "its memo was changed" in told.what
+
+
+def test_a_document_that_a_person_dated_back_is_found(bench: Bench) -> None:
+    bench.double.rival("Estimate", sent(bench), TxnDate="2026-02-01")
+
+    assert isinstance(bench.connect().find(LINE), Found)
+
+
+def test_a_quantity_that_a_person_changed_is_shown(bench: Bench) -> None:
+    id_ = sent(bench)
+    row = bench.double.tables["Estimate"][id_]
+    row["Line"][0]["SalesItemLineDetail"]["Qty"] = Decimal(5)
+    row["Line"][0]["Amount"] = Decimal(140)
+    bench.double.rival("Estimate", id_)
+
+    assert bench.connect().find(LINE) == Found(f"estimate {id_}", Decimal(5))
+
+
+def test_a_line_that_a_person_took_off_is_told(bench: Bench) -> None:
+    told = bench.post(LINE, SECOND)
+    assert isinstance(told, Receipt)
+    [row] = bench.documents("Estimate")
+    bench.double.rival("Estimate", row["Id"], Line=row["Line"][1:])
+    connection = bench.connect()
+
+    assert "no longer holds the line for M365-BP" in connection.find(LINE).what  # type: ignore[union-attr]
+    assert isinstance(connection.find(SECOND), Found)
+
+
+def test_two_documents_with_one_mark_are_named_both(bench: Bench) -> None:
+    id_ = sent(bench)
+    bench.double.tables["Estimate"]["5000"] = dict(bench.double.tables["Estimate"][id_], Id="5000")
+    told = bench.connect().find(LINE)
+
+    assert isinstance(told, Moved)
+    assert f"(#{id_}, #5000)" in told.what
+
+
+def test_another_customers_documents_in_the_answer_are_not_believed(bench: Bench) -> None:
+    id_ = sent(bench)
+    bench.double.tables["Estimate"][id_]["CustomerRef"]["value"] = "60"
+    connection = bench.connect()
+    honest = bench.double._asked
+    bench.double._asked = lambda statement: honest(statement.replace("'59'", "'60'"))  # type: ignore[method-assign]
+    with pytest.raises(VendorError) as failed:
+        connection.find(LINE)
+
+    assert failed.value.code == "wrong_tenant"

@@ -1,0 +1,70 @@
+"""The look afterwards: what became of a draft, whoever touched it since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from xero_kit import Bench
+
+from syncd.errors import VendorError
+from syncd.model import Found, Moved
+
+# --- the look ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_documents_with_one_mark_are_both_named(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    bench.post(replace(posting, key="k1-again"))
+    numbers = [one["InvoiceNumber"] for one in bench.documents()]
+    sight = bench.connect().find(posting)
+
+    assert isinstance(sight, Moved)
+    assert all(number in sight.what for number in numbers)
+
+
+@pytest.mark.parametrize("status", ["DELETED", "VOIDED"])
+def test_a_document_that_was_taken_away_is_not_absent(bench: Bench, status: str) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Status=status)
+    sight = bench.connect().find(posting)
+
+    assert isinstance(sight, Moved)
+    assert made["InvoiceNumber"] in sight.what
+    assert f"was {status.lower()}" in sight.what
+
+
+def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    made["LineItems"][0]["Quantity"] = Decimal(5)
+    bench.double.edit("Invoices", made["InvoiceID"], Status="PAID", InvoiceNumber="INV-0815")
+    assert bench.connect().find(posting) == Found(made["InvoiceID"], Decimal(5))
+
+    bench.double.edit("Invoices", made["InvoiceID"], LineItems=[*made["LineItems"], *made["LineItems"]])
+    assert bench.connect().find(posting) == Found(made["InvoiceID"], None)
+
+
+def test_a_document_is_found_although_its_contact_was_merged(bench: Bench) -> None:
+    posting, credit = bench.line(), bench.credit()
+    bench.post(posting)
+    bench.post(credit)
+    bench.double.books.merge(posting.customer_id, bench.contact(2)["ContactID"])
+
+    for one in (posting, credit):
+        assert isinstance(bench.connect().find(one), Found)
+
+
+def test_an_answer_of_another_contact_is_not_believed(bench: Bench) -> None:
+    bench.post(bench.line())
+    everything: Any = lambda request, resource, books: list(books.tables[resource].values())  # noqa: E731
+    bench.double._filtered = everything  # type: ignore[method-assign]
+    with pytest.raises(VendorError) as failed:
+        bench.connect().find(bench.line(customer_id=bench.contact(2)["ContactID"]))
+    assert failed.value.code == "wrong_tenant"
