@@ -1,4 +1,4 @@
-"""The only way out, and the only import of httpx.
+"""The only way out, and with `deadline` the only import of httpx.
 
 One `Http` serves one connection: one pool, one budget (`limits.Gate`), one place for retries. It speaks to the origins
 it was given and to no other; redirects are never followed, because httpx would pass `clientId`-like headers on to
@@ -26,6 +26,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 
+from syncd.connect.deadline import Transport, limited
 from syncd.connect.limits import Gate
 from syncd.connect.retry import NOT_NOW, Again, reading, retry_after
 from syncd.errors import VendorError
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 # A page of 1,000 rows is a few MB; anything beyond this is not an answer to what was asked.
 MAX_BODY = 64 * 1024 * 1024
-# Whole-request limit in multiples of the silence limit: a vendor that drips bytes does not hold a thread for ever.
+# Whole-request limit in multiples of the silence limit, with the sign-in that it may need.
 PATIENCE_FACTOR = 6
 
 
@@ -148,8 +149,8 @@ class Http:
         self._timeout = httpx.Timeout(timeout).as_dict()
         self._headers = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "syncd", **_lower(headers)}
         options: dict[str, Any] = {"verify": verify, "proxy": proxy, "trust_env": False}
-        self._reading = httpx.HTTPTransport(**options)
-        self._sending = httpx.HTTPTransport(**options, limits=httpx.Limits(max_keepalive_connections=0))
+        self._reading = Transport(**options)
+        self._sending = Transport(**options, limits=httpx.Limits(max_keepalive_connections=0))
 
     def address(self, path: str) -> str:
         """The full address of a path, or of an absolute link that the vendor gave.
@@ -178,6 +179,7 @@ class Http:
     ) -> Reply:
         """A request that changes nothing, repeated while the vendor says "not now". Raises VendorError.
 
+        One that used up the whole time of a request is not repeated: the vendor is slow, and every page of it would be.
         Statuses in `accept` are returned, all others are explained and raised.
         """
         url = self.address(path)
@@ -190,9 +192,18 @@ class Http:
                     request = httpx.Request(
                         method, url, params=params, headers={**self._headers, **extra}, content=content, data=form
                     )
+                    began = time.monotonic()
                     reply = self._exchange(self._reading, request, auth or self._auth)
             except httpx.TransportError as error:
-                raise Again(_transport(error, url, self._longest)) from None
+                failure = _transport(error, url, self._longest)
+                if isinstance(error, httpx.TimeoutException) and time.monotonic() - began >= self._longest:
+                    raise failure from None
+                raise Again(failure) from None
+            except Again as put_off:  # the sign-in was put off
+                if put_off.wait is None:
+                    raise
+                self.gate.hold(put_off.wait, scope)
+                raise Again(put_off.error, 0.0) from None
             if reply.status in accept:
                 return reply
             failure = self._failure(reply)
@@ -248,18 +259,16 @@ class Http:
         return VendorError(code, message, status=reply.status)
 
     def _exchange(self, way: httpx.HTTPTransport, request: httpx.Request, auth: Auth | None) -> Reply:
-        deadline = time.monotonic() + self._longest
-        response = self._answer(way, request, auth or Auth())
-        try:
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise httpx.ReadError(f"more than {MAX_BODY} bytes", request=request)
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("too slow", request=request)
-        finally:
-            response.close()
+        with limited(self._longest):
+            response = self._answer(way, request, auth or Auth())
+            try:
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        raise httpx.ReadError(f"more than {MAX_BODY} bytes", request=request)
+            finally:
+                response.close()
         return Reply(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
