@@ -26,8 +26,11 @@ from syncd.clock import Clock, ClockWatch, fixed_now, running_seconds
 from syncd.config import Config, load
 from syncd.connect.contract import Connector
 from syncd.connect.settings import Secret, write_duration
+from syncd.core.episodes import Conditions
+from syncd.core.episodes_own import cycle_failed, files_faulty
 from syncd.core.rules import Mappings, Mode
 from syncd.cycle import Cycle, run_cycle
+from syncd.cycle.alerting import tell_trouble, words
 from syncd.errors import Fault, LedgerBroken, SyncdError, UserFault
 from syncd.ledger import Ledger
 from syncd.schedule import LOOK, Schedule
@@ -160,6 +163,8 @@ class Files:
         self._folder: Path | None = None
         self._seen: object = None
         self._valid: tuple[Config, Mappings] | None = None
+        # What the files said when they last had no faults; only to tell somebody of those that they have.
+        self.last: tuple[Config, Mappings] | None = None
 
     def current(self) -> tuple[Config, Mappings]:
         """What the files say now. Raises UserFault with every fault; what was valid before is not used then."""
@@ -173,6 +178,7 @@ class Files:
             seen = self._look()
             config, mappings = load(self._path, self._kinds, os.environ)
         self._seen, self._valid = seen, (config, mappings)
+        self.last = self._valid
         logs.conceal(_secrets(config))
         return self._valid
 
@@ -268,10 +274,10 @@ class Daemon:
         except UserFault as error:
             self._faulty(error)
         except SyncdError as error:
-            self._failed(str(error))
+            self._failed(str(error), error)
         except Exception as error:
             # A fault of ours or of the machine: one line, a red light, and the next cycle tries again.
-            self._failed(f"{type(error).__name__}: {error}", error)
+            self._failed(f"{type(error).__name__}: {error}", error, bug=True)
         finally:
             self._idle_since = self._running()
 
@@ -323,10 +329,18 @@ class Daemon:
             log.error("config_fault", what=fault)
         log.error("cycle_skipped", why="the files have faults; nothing is read or posted until they are mended")
         self._faults = faults
+        self._tell(lambda mappings: files_faulty(faults, mappings))
 
-    def _failed(self, trouble: str, error: BaseException | None = None) -> None:
+    def _failed(self, trouble: str, error: Exception, *, bug: bool = False) -> None:
         self._board.failed(trouble)
         if self.stop.is_set():
             log.info("cycle_stopped", why=trouble)
-        else:
-            log.error("cycle_failed", why=trouble, exc_info=error)
+            return
+        log.error("cycle_failed", why=trouble, exc_info=error if bug else None)
+        self._tell(lambda mappings: cycle_failed(words(error), mappings))
+
+    def _tell(self, found: Callable[[Mappings], Conditions]) -> None:
+        """Tells the channels of the last files without faults; whatever goes wrong there is logged."""
+        if self._files.last is not None:
+            config, mappings = self._files.last
+            tell_trouble(config, mappings, self._kinds, self._ledger, self._clock, found(mappings), self.stop)

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +95,35 @@ class Stage:
             "connectwise", "rival", agreement=1000 + number, addition=30000 + number * 100, quantity=quantity, by=by
         )
 
+    def discounts(self, name: str, off: str) -> None:
+        """The bookkeeper takes something off the estimates of a customer in QuickBooks."""
+        books: Any = self.running["quickbooks"].double
+        number = next(row["Id"] for row in books.tables["Customer"].values() if row["DisplayName"] == name)
+        with books.lock:
+            for row in [one for one in books.tables["Estimate"].values() if one["CustomerRef"]["value"] == number]:
+                [line] = [one for one in row["Line"] if "SalesItemLineDetail" in one]
+                detail = line["SalesItemLineDetail"]
+                amount = line["Amount"] - Decimal(off)
+                changed = {
+                    **line,
+                    "Amount": amount,
+                    "SalesItemLineDetail": {**detail, "UnitPrice": amount / detail["Qty"]},
+                }
+                kept = {"Id": row["Id"], "SyncToken": row["SyncToken"], "sparse": True}
+                books.update("Estimate", {**kept, "Line": [changed]})
+
 
 KOA = "Koa Property Management"
 STORY = (
     Scene(
         "Acme MSP has 12 customers. syncd reads their seats in Microsoft 365 and what bills them in ConnectWise PSA, "
-        "HaloPSA and Stripe, customer by customer, and compares, also with what Pax8 sold and the books invoiced. "
-        "Nothing is posted at first sight: a difference must be seen twice."
+        "HaloPSA and Stripe, customer by customer, and compares, also with what Pax8 sold and what QuickBooks, Xero, "
+        "NetSuite and Alternative Payments invoiced. Nothing is posted at first sight: a difference must be seen twice."
     ),
     Scene(
         "The same differences again: now they count. What the rules allow is written down, posted and read back; "
-        "backups go to QuickBooks as estimates, at the rule's own tiers. Dogwood's fall waits for a person, and Elm "
-        "Street's Visio seats are billed by no rule."
+        "backups go to QuickBooks as estimates, or to NetSuite as a charge on hold, at the rule's own tiers. Dogwood's "
+        "fall waits for a person, and Elm Street's Visio seats are billed by no rule."
     ),
     Scene("All else is billed as it is used; this cycle writes nothing."),
     Scene("Hazel Home Care hires four people. Seen once…", (lambda stage: stage.seats("Hazel Home Care", "SPB", 4),)),
@@ -119,6 +137,11 @@ STORY = (
         "Koa consents again. Meanwhile an RMM integration writes 24 over the 27 that syncd had posted for Alder "
         "Dental: a foreign edit is held, never overwritten.",
         (lambda stage: stage.breaks(KOA, ""), lambda stage: stage.edits("Alder Dental Group", 24, "RMM sync")),
+    ),
+    Scene(
+        "The bookkeeper takes 9.50 off Elm Street's estimate in QuickBooks: a changed amount, told with both numbers. "
+        "syncd neither puts it back nor posts anything for it.",
+        (lambda stage: stage.discounts("Elm Street Accounting", "9.50"),),
     ),
     Scene(
         "A bad day at the source: Microsoft answers, politely, that two large customers hold nothing at all. The "
@@ -141,14 +164,27 @@ STORY = (
 # Names of the demo's connections, as an admin would give them.
 NAMES = {
     "connectwise": "cw", "halopsa": "halo", "microsoft365": "m365", "partnercenter": "pc", "pax8": "pax8",
-    "http_json": "backup", "quickbooks": "qbo", "xero": "xero", "stripe": "stripe",
+    "http_json": "backup", "quickbooks": "qbo", "xero": "xero", "stripe": "stripe", "netsuite": "netsuite",
+    "alternative_payments": "altpay",
 }  # fmt: skip
 # Two customers came with an MSP that was bought, and are still billed in its PSA and recorded in its books; one pays by
-# card. All others are billed by the PSA. One product is bought from Microsoft directly.
-ELSEWHERE = {"halopsa": ("Juniper Hospitality", "L\u00e4rche Optik"), "stripe": ("Cedar & Sons Joinery",)}
-BOOKS = {"connectwise": "quickbooks", "halopsa": "xero", "stripe": "stripe"}
+# card. All others are billed by the PSA; one of them stands in a partner's books in NetSuite, another is invoiced and
+# pays through Alternative Payments. One product is bought from Microsoft directly.
+ELSEWHERE = {
+    "halopsa": ("Juniper Hospitality", "L\u00e4rche Optik"),
+    "stripe": ("Cedar & Sons Joinery",),
+    "netsuite": ("Gingko Architects",),
+    "alternative_payments": ("Koa Property Management",),
+}
+BILLS = {"halopsa": "halopsa", "stripe": "stripe"}
+BOOKS = {
+    "connectwise": "quickbooks", "halopsa": "xero", "stripe": "stripe", "netsuite": "netsuite",
+    "alternative_payments": "alternative_payments",
+}  # fmt: skip
+TITLES = {"halopsa": "Halo", "stripe": "Stripe", "netsuite": "NetSuite", "alternative_payments": "Alternative"}
 DIRECT, DIRECT_SKU = "Ironwood Manufacturing", "ENTERPRISEPACK"
 UNSOLD = "VISIOCLIENT"
+TIERS = 'price = { model = "graduated", tiers = [ { up_to = 10, unit = 6.00 }, { unit = 4.50 } ] }\n'
 EXPORTS = """[connections.exports]
 kind     = "csv"
 path     = "exports/*.csv"
@@ -161,7 +197,7 @@ quantity = "Seats"
 def write_files(folder: Path, stage: Stage, *, every: int, port: int) -> Path:
     """config.toml and mappings of the demo's MSP; returns the config's path."""
     tables = [
-        connection_toml(kind, one.url, one.double.settings, NAMES.get(kind, kind))
+        connection_toml(kind, one.url, _settings(kind, one.double.settings), NAMES.get(kind, kind))
         for kind, one in stage.running.items()
     ]
     head = (
@@ -187,8 +223,13 @@ def _antivirus(stage: Stage) -> Iterator[str]:
         yield f"{company.name};AV;{company.devices}"
 
 
-def _home(stage: Stage, company: Company) -> str:
-    """The kind of system that bills a customer."""
+def _settings(kind: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the demo uses a double: Alternative Payments is only read, as it comes."""
+    return {**settings, "posting": False} if kind == "alternative_payments" else settings
+
+
+def _group(stage: Stage, company: Company) -> str:
+    """What sets a customer apart: the kind of system that bills it or keeps its books; else the PSA."""
     for kind, names in ELSEWHERE.items():
         if company.name in names and kind in stage.running:
             return kind
@@ -198,18 +239,19 @@ def _home(stage: Stage, company: Company) -> str:
 def _customers(stage: Stage) -> Iterator[str]:
     """Each company under the key by which each system knows it."""
     for company in stage.world.companies:
-        home = _home(stage, company)
+        group = _group(stage, company)
+        home, books = BILLS.get(group, "connectwise"), BOOKS[group]
         keys = {
             "microsoft365": company.domain,
             home: company.identifier if home == "connectwise" else company.name,
-            BOOKS[home]: company.name,
+            books: company.identifier if books in ("netsuite", "alternative_payments") else company.name,
             "pax8": company.name,
             "partnercenter": company.domain if company.name == DIRECT else "",
             "http_json": company.identifier,
         }
         lines = [f'{NAMES[kind]} = "{key}"' for kind, key in keys.items() if key and kind in stage.running]
         lines += [f'exports = "{company.name}"'] if "http_json" in stage.running else []
-        tags = [f'tags = ["{NAMES[home]}"]'] if home != "connectwise" else []
+        tags = [f'tags = ["{NAMES[group]}"]'] if group != "connectwise" else []
         yield "\n".join(["[[customer]]", f'name = "{company.name}"', *lines, *tags, ""])
 
 
@@ -222,7 +264,7 @@ def _rules(stage: Stage) -> Iterator[str]:
             continue
         yield _rule(stage, sku, "connectwise", ["*", *(f"!tag:{NAMES[kind]}" for kind in ELSEWHERE if kind in running)])
         for kind in ELSEWHERE:
-            customers = [one for one in stage.world.companies if _home(stage, one) == kind]
+            customers = [one for one in stage.world.companies if _group(stage, one) == kind]
             if any(sku in [licence.sku for licence in one.licences] for one in customers):
                 yield _rule(stage, sku, kind, [f"tag:{NAMES[kind]}"])
     if "http_json" in running:
@@ -234,13 +276,15 @@ def _rules(stage: Stage) -> Iterator[str]:
         yield f'[[ignore]]\nfrom = "pax8"\nsku = ["{direct}"]\nwhy = "bought from Microsoft directly"\n'
 
 
-def _rule(stage: Stage, sku: Sku, home: str, customers: Iterable[str]) -> str:
+def _rule(stage: Stage, sku: Sku, group: str, customers: Iterable[str]) -> str:
+    home, books = BILLS.get(group, "connectwise"), BOOKS[group]
     source = "partnercenter" if sku.part == DIRECT_SKU else "pax8"
     # The double's prices are named after its products, as an admin would see them in Stripe.
     price = f"price_1Syncd{sku.product.replace('-', '')}"
     line = f'price = "{price}"' if home == "stripe" else f'agreement = "Managed Services*", product = "{sku.product}"'
-    item = price if home == "stripe" else sku.product
-    name = sku.name if home == "connectwise" else f"{sku.name} ({NAMES[home].capitalize()})"
+    # Alternative Payments has no catalogue: what stands on the line is all that names it.
+    item = price if home == "stripe" else sku.name if books == "alternative_payments" else sku.product
+    name = sku.name if group == "connectwise" else f"{sku.name} ({TITLES[group]})"
     words = [
         "[[rule]]",
         f'name = "{name}"',
@@ -251,8 +295,8 @@ def _rule(stage: Stage, sku: Sku, home: str, customers: Iterable[str]) -> str:
     ]
     if source in stage.running:
         words.append(f'bought = {{ from = "{NAMES[source]}", sku = "{sku.name}" }}')
-    if BOOKS[home] in stage.running:
-        words.append(f'invoiced = {{ from = "{NAMES[BOOKS[home]]}", item = "{item}" }}')
+    if books in stage.running:
+        words.append(f'invoiced = {{ from = "{NAMES[books]}", item = "{item}" }}')
     return "\n".join(words) + "\n"
 
 
@@ -266,9 +310,17 @@ def _devices(running: Collection[str]) -> Iterator[str]:
         yield (
             f'{backups}customers = ["*"{others}]\n'
             'bill = { to = "qbo", item = "BACKUP", not_invoiced_by = "cw" }\ntrue_up = "line"\n'
-            'price = { model = "graduated", tiers = [ { up_to = 10, unit = 6.00 }, { unit = 4.50 } ] }\n'
+            f"{TIERS}"
         )
-        elsewhere = ", ".join(f'"tag:{NAMES[kind]}"' for kind in ELSEWHERE if kind in running)
+        if "netsuite" in running:
+            charged = backups.replace("Backed-up devices", "Backed-up devices (NetSuite)")
+            yield (
+                f'{charged}customers = ["tag:netsuite"]\n'
+                'bill = { to = "netsuite", item = "BACKUP", not_invoiced_by = "cw" }\ntrue_up = "line"\n'
+                f"{TIERS}"
+            )
+        flat_rate = [kind for kind in ELSEWHERE if kind in running and kind != "netsuite"]
+        elsewhere = ", ".join(f'"tag:{NAMES[kind]}"' for kind in flat_rate)
         if elsewhere:
             flat = backups.replace("Backed-up devices", "Backed-up devices (flat)")
             yield f'{flat}customers = [{elsewhere}]\ntrue_up = "alert"\n'

@@ -132,6 +132,7 @@ class Count:
 
     `sku` is what mappings name; `aliases` are its other exact keys (a GUID, an id). `subjects` is who or what was
     counted, None where the vendor gives only a number; `evidence` is the digest under which the ledger keeps them.
+    `dated`: for `invoiced`, the day of the newest invoice or credit that it stands on, None where that is not told.
     `free`: a free or trial product, left out of "unmapped" and of the source's total. `unit_cost` is what the MSP pays
     for one, in `currency`. `amount`: what was invoiced for all of them, without tax, credits taken off, in `currency`;
     for the measure `invoiced`.
@@ -149,6 +150,7 @@ class Count:
     currency: str = ""
     terms: tuple[Term, ...] = ()
     amount: Decimal | None = None
+    dated: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +201,13 @@ class BilledLine:
     Cancelled, disabled and ended lines are never given; a line that begins later is. `quantity` is in units, negative
     for a credit that syncd made. `starts`/`ends`: first and last billed day; None is open.
     `once`: it begins and ends inside one period, so it is a charge and not a recurring quantity.
+    `amount`: what a dated line charges in all, without tax, as its document shows it (a credit's is positive); None
+    where that is not told. `changed_at`: when its record was last written, where the vendor tells.
     `marker`: syncd's mark on the line, "" where a person made it. `version`: changes whenever the line changes.
     `changed_by`: who last wrote it, for "foreign edit" (a login or integration name, never shown with secrets).
     `obstacle`: why its quantity cannot be changed, in words.
+    `meter`: it is what this meter counted so far in the days from `starts` to `ends`, of whoever reported it, and is
+    charged when they are over; its `obstacle` says why that is not known, or why nothing can be reported.
     """
 
     id: str
@@ -220,6 +226,9 @@ class BilledLine:
     version: str = ""
     changed_by: str = ""
     obstacle: str = ""
+    amount: Decimal | None = None
+    changed_at: datetime | None = None
+    meter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +261,11 @@ class Posting:
 
     `key` names the operation for ever; `marker` (short, ASCII, one line) goes onto the remote record where the vendor
     leaves room. `quantity`: SET_QUANTITY the new quantity of the line; ADD_LINE its first quantity; POST_LINE and
-    POST_CREDIT the units of this line alone (always positive; a credit's `amount` is positive too); END_LINE 0.
+    POST_CREDIT the units of this line alone (always positive; a credit's `amount` is positive too); REPORT_USAGE the
+    units that this adds to its meter, negative where it takes some off; END_LINE 0.
     `before`: what the line showed when the change was planned (SET_QUANTITY, END_LINE). `starts`/`ends`: the days that
-    a dated line covers, inclusive; END_LINE: `ends` is the line's last billed day.
+    a dated line covers, inclusive; END_LINE: `ends` is the line's last billed day; REPORT_USAGE: the day under which
+    it is reported, inside the period that is to be charged with it.
     `options`: what the rule says about the form (`document`, `via`, `prorate`), as text.
 
     Tickets: `customer_id` is the company that the ticket stands under, `line_id` the ticket (NOTE_TICKET,

@@ -8,6 +8,7 @@ do not explain makes the reading unknown, never too small.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 
 from connectors.connectwise import payloads
@@ -66,6 +67,7 @@ def _counts(reader: Reader, company: int, moment: Moment) -> tuple[tuple[Count, 
     for invoice in invoices.values():
         _explained(reader, invoice, lines.get(invoice.id, []))
     sums: dict[str, tuple[Decimal, str]] = {}
+    newest: dict[str, date] = {}
     for number, some in lines.items():
         sign = -1 if invoices[number].type == "CreditMemo" else 1
         for line in some:
@@ -73,8 +75,9 @@ def _counts(reader: Reader, company: int, moment: Moment) -> tuple[tuple[Count, 
             units = abs(_units(line)) * sign if sign < 0 else _units(line)
             before = sums.get(sku, (Decimal(0), ""))[0]
             sums[sku] = (before + units, str(line.catalog_item.id or ""))
+            newest[sku] = max(newest.get(sku, date.min), day(invoices[number].date) or date.min)
     counts = tuple(
-        Count(sku=sku, name=sku, quantity=units, aliases=(alias,) if alias else ())
+        Count(sku=sku, name=sku, quantity=units, aliases=(alias,) if alias else (), dated=newest[sku])
         for sku, (units, alias) in sorted(sums.items())
     )
     return counts, f"{len(invoices)} invoices ({found.proof}), every amount explained by its product lines"

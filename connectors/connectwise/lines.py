@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from connectors.connectwise.agreements import Terms
-from connectors.connectwise.dates import day
+from connectors.connectwise.dates import day, instant
 from connectors.connectwise.marks import marker, units
 from connectors.connectwise.payloads import Addition
 from syncd.errors import VendorError
@@ -88,6 +88,8 @@ def billed_line(
         version=version(addition),
         changed_by=changed_by(addition),
         obstacle=_obstacle(addition),
+        amount=_amount(addition, mark) if once else None,
+        changed_at=instant(addition.info.last_updated) if addition.info else None,
     )
 
 
@@ -99,6 +101,15 @@ def _quantity(addition: Addition, mark: str) -> Decimal:
             "malformed", f"the ConnectWise addition #{addition.id} shows no usable quantity: {error}"
         ) from None
     return units(addition, mark)
+
+
+def _amount(addition: Addition, mark: str) -> Decimal | None:
+    """What it charges at its price, before the vendor prorates anything; positive also for a credit of syncd's, which
+    is a negative price."""
+    if addition.unit_price is None:
+        return None
+    charged = addition.unit_price * (addition.quantity or Decimal(0))
+    return -charged if units(addition, mark) < 0 else charged
 
 
 def _obstacle(addition: Addition) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 
 from connectors.halopsa import payloads
@@ -45,6 +46,7 @@ def _counts(reader: Reader, client: int, moment: Moment) -> tuple[tuple[Count, .
     found = reader.invoices.get(client)
     items = reader.items.get()
     sums: dict[str, tuple[Decimal, str, tuple[str, ...]]] = {}
+    newest: dict[str, date] = {}
     number = 0
     for header in found.rows:
         dated = day(header.invoice_date)
@@ -66,8 +68,9 @@ def _counts(reader: Reader, client: int, moment: Moment) -> tuple[tuple[Count, .
             also = tuple(one for one in (str(line.item_id or ""), line.item_code or "", name) if one and one != sku)
             before, first, aliases = sums.get(sku, (Decimal(0), name, ()))
             sums[sku] = (before + units, first, tuple(dict.fromkeys(aliases + also)))
+            newest[sku] = max(newest.get(sku, dated), dated)
     counts = tuple(
-        Count(sku=sku, name=name, quantity=units, aliases=aliases)
+        Count(sku=sku, name=name, quantity=units, aliases=aliases, dated=newest[sku])
         for sku, (units, name, aliases) in sorted(sums.items())
     )
     return counts, f"{number} invoices of the period ({found.proof}), every amount explained by its lines"

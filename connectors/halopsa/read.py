@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Generic, TypeVar
 
 from connectors.halopsa import payloads
@@ -16,7 +17,7 @@ from connectors.halopsa.api import Api
 from connectors.halopsa.config import HaloSettings
 from connectors.halopsa.dates import instant
 from connectors.halopsa.drafts import Charge, charge_of
-from connectors.halopsa.lines import billed_line
+from connectors.halopsa.lines import billed_line, quantity
 from connectors.halopsa.paging import Whole, newest, whole
 from connectors.halopsa.payloads import units
 from syncd.clock import Clock
@@ -301,4 +302,5 @@ def _own_line(invoice: payloads.Invoice, charge: Charge) -> BilledLine:
         ends=charge.days.last,
         once=True,
         marker=charge.mark,
+        amount=None if line.unit_price is None else (units(line.unit_price) or Decimal(0)) * quantity(line),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from connectors.netsuite.amounts import natural, turned
@@ -32,6 +33,7 @@ class Sum:
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
     aliases: dict[str, None] = field(default_factory=dict)
+    dated: date = date.min
 
 
 @dataclass
@@ -131,8 +133,9 @@ def _counts(reader: Reader, customer: str, books: Books) -> tuple[tuple[Count, .
             one.quantity += side * natural(line, amount, turn)
             one.amount += side * amount
             one.aliases |= dict.fromkeys(aliases)
+            one.dated = max(one.dated, date.fromisoformat(row.trandate))
     counts = tuple(
-        Count(sku, one.name, one.quantity, tuple(one.aliases), amount=one.amount, currency=currency)
+        Count(sku, one.name, one.quantity, tuple(one.aliases), amount=one.amount, currency=currency, dated=one.dated)
         for (sku, currency), one in sorted(sums.items())
     )
     return counts, len(mine)

@@ -133,7 +133,7 @@ def _of_document(row: DocumentRow, held: Sequence[LineRow], items: Mapping[str, 
         lines.append(
             _line(
                 f"{name}/{place}", number(row.entity), line.item, mark, items,
-                quantity=-units if row.type == CREDIT else units, rate=line.rate, obstacle=posted,
+                quantity=-units if row.type == CREDIT else units, rate=line.rate, amount=_amount(line), obstacle=posted,
             )
         )  # fmt: skip
     return lines
@@ -151,7 +151,8 @@ def _of_charge(row: ChargeRow, items: Mapping[str, ItemRow]) -> list[BilledLine]
     return [
         _line(
             f"charge {number(row.id)}", number(row.billto), row.billingitem, marks[0], items,
-            quantity=marks[0].shown(row.quantity), rate=row.rate, obstacle=billed,
+            quantity=marks[0].shown(row.quantity), rate=row.rate,
+            amount=row.quantity * row.rate if row.rate is not None else None, obstacle=billed,
         )
     ]  # fmt: skip
 
@@ -165,6 +166,7 @@ def _line(
     *,
     quantity: Decimal,
     rate: Decimal | None,
+    amount: Decimal | None,
     obstacle: str,
 ) -> BilledLine:
     key = number(item) if item is not None else ""
@@ -183,4 +185,12 @@ def _line(
         once=True,
         marker=mark.mark,
         obstacle=obstacle,
+        amount=amount,
     )
+
+
+def _amount(line: LineRow) -> Decimal | None:
+    """What a line of a document charges, whatever signs the ledger keeps: it is below zero where its rate is."""
+    if line.foreignamount is None:
+        return None
+    return -abs(line.foreignamount) if line.rate is not None and line.rate < 0 else abs(line.foreignamount)

@@ -91,6 +91,7 @@ class Books(Front):
     def _story(self, world: World, euro: frozenset[int], more: int, gap: int) -> None:
         for number, sku in enumerate((one for one in world.skus if one.product), start=FIRST_ITEM):
             self.items[number] = _item(number, sku.product, sku.name, "Service", sku.price)
+        self.items[590] = _item(590, "BACKUP", "Backup of one device", "Service", Decimal("6.00"))
         self.items[591] = _item(591, "SETUP-OLD", "Set-up (no longer sold)", "Service", Decimal(150), inactive=True)
         self.items[592] = _item(592, "FW-60F", "Firewall 60F", "InvtPart", Decimal(600))
         self.items[593] = _item(593, "DESK-KIT", "Workplace kit", "Kit", Decimal(900))

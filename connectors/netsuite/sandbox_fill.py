@@ -88,7 +88,7 @@ def _periods(closed_through: date | None) -> list[Row]:
 
 
 def _sent(line: BilledLine) -> tuple[Decimal, Decimal, str]:
-    """(quantity, rate, note) of a record that reads back as this line; without a rate it was one unit at all."""
+    """(quantity, rate, note) of a record that reads back as this line; without a rate it was one unit at its amount."""
     units = abs(line.quantity)
     assert line.starts is not None
     assert line.ends is not None
@@ -96,7 +96,8 @@ def _sent(line: BilledLine) -> tuple[Decimal, Decimal, str]:
     folded = line.unit_price is None and units != 1
     days = f"{line.starts:%Y%m%d}-{line.ends:%Y%m%d}"
     sent = Decimal(1) if folded else units
-    return sent, line.unit_price or Decimal(0), f"{line.marker} {shown}{'/1' if folded else ''} {days}"
+    rate = line.unit_price if line.unit_price is not None else line.amount
+    return sent, rate or Decimal(0), f"{line.marker} {shown}{'/1' if folded else ''} {days}"
 
 
 def _charge(number: int, line: BilledLine) -> Row:

@@ -7,7 +7,7 @@ person another sign-in. Entra gives a new one at every exchange, good for 90 day
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from connectors.partnercenter.config import PartnerCenterSettings
@@ -58,6 +58,7 @@ def signer(settings: PartnerCenterSettings, context: Context) -> RotatingToken:
         lambda: settings.refresh_token.reveal(context.folder),
         form,
         refused,
+        unused=timedelta(days=90),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from connectors.quickbooks.documents import CREDIT, item_of, named, own, voided
@@ -32,6 +33,7 @@ class _Sum:
     aliases: tuple[str, ...] = ()
     quantity: Decimal = ZERO
     amount: Decimal = ZERO
+    dated: date = date.min
 
 
 def booked(reader: Reader, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
@@ -78,6 +80,7 @@ def _counts(documents: Sequence[tuple[str, Document]], items: Mapping[str, Item]
             one.names.setdefault(name)
             one.quantity += sign * units.get(id(line), _quantity(line))
             one.amount += sign * _amount(line)
+            one.dated = max(one.dated, row.txn_date)
     return tuple(
         Count(
             sku=sku,
@@ -86,6 +89,7 @@ def _counts(documents: Sequence[tuple[str, Document]], items: Mapping[str, Item]
             aliases=one.aliases,
             amount=one.amount,
             currency=money,
+            dated=one.dated,
         )
         for sku, one in sorted(sums.items())
     )

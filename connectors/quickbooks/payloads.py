@@ -4,7 +4,7 @@ numbers or as text. Unknown fields are left alone; a required one that is missin
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +98,12 @@ class Linked(msgspec.Struct, rename="pascal"):
     txn_type: str = ""
 
 
+class Stamp(msgspec.Struct, rename="pascal"):
+    """When a record was last written; by whom is not told."""
+
+    last_updated_time: datetime | None = None
+
+
 class Form(msgspec.Struct, rename="pascal"):
     """What syncd sends, read back from its own bytes."""
 
@@ -123,6 +129,7 @@ class Document(Record, kw_only=True, rename="pascal"):
     txn_tax_detail: Tax | None = None
     email_status: str = ""
     linked_txn: list[Linked] = []
+    meta_data: Stamp | None = None
 
     @property
     def customer(self) -> str:

@@ -279,6 +279,7 @@ def _line(
     item = items.get(sold.item_ref.value)
     units = one.units
     closed = "" if entity != ESTIMATE or is_open(row) else "closed "
+    changed = row.meta_data.last_updated_time if row.meta_data else None
     return BilledLine(
         id=f"{closed}{entity.lower()} {row.id}/{index}",
         agreement_id=customer,
@@ -293,6 +294,8 @@ def _line(
         once=True,
         marker=one.charge.mark,
         version=row.sync_token,
+        amount=one.line.amount,
+        changed_at=changed if changed is not None and changed.tzinfo is not None else None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from connectors.stripe import amounts, times
@@ -39,13 +39,15 @@ class Sum:
     aliases: tuple[str, ...] = ()
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
+    dated: date | None = None
 
 
 @dataclass
 class Sums:
-    """The counts of one customer, by price and currency."""
+    """The counts of one customer, by price and currency. `day`: that of the invoice whose lines are taken in."""
 
     found: dict[tuple[str, str, str], Sum] = field(default_factory=dict)
+    day: date = date.min
 
     def add(self, sku: str, name: str, aliases: tuple[str, ...], currency: str, quantity: Decimal, amount: int) -> None:
         """Takes one line in. `amount` in minor units."""
@@ -53,11 +55,12 @@ class Sums:
         one.aliases = tuple(dict.fromkeys((*one.aliases, *aliases)))
         one.quantity += quantity
         one.amount += amounts.major(amount, currency)
+        one.dated = max(one.dated or self.day, self.day)
 
     def counts(self) -> tuple[Count, ...]:
         """The counts, in an order of their own."""
         return tuple(
-            Count(sku, one.name, one.quantity, one.aliases, currency=currency, amount=one.amount)
+            Count(sku, one.name, one.quantity, one.aliases, currency=currency, amount=one.amount, dated=one.dated)
             for (sku, _, currency), one in sorted(self.found.items())
         )
 
@@ -98,6 +101,7 @@ class Invoiced:
             if invoice.status not in _CHARGED or times.day_of(dated, zone) not in moment.period:
                 continue
             number += 1
+            sums.day = times.day_of(dated, zone)
             self._add(invoice, sums)
         proof = f"{number} invoices of the period ({found.proof}), every amount explained by its lines"
         return sums.counts(), proof

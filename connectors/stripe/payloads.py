@@ -108,6 +108,7 @@ class Item(msgspec.Struct):
     current_period_end: int
     quantity: int | None = None
     metadata: dict[str, str] | None = None
+    created: int = 0
 
 
 class Pause(msgspec.Struct):

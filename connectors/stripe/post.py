@@ -58,7 +58,7 @@ class Poster:
         self._reader = reader
         self._api = api
         self._zone = reader.zone
-        self._meters = usage.Meters(api, reader.zone)
+        self._meters = reader.meters
         self._pace = Pace()
 
     def wire(self, posting: Posting) -> Wire:

@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 
 from connectors.stripe import amounts, times
 from connectors.stripe.api import Api
+from connectors.stripe.metered import Metered, usage_lines
 from connectors.stripe.own import ADDED, Own, named, own, price_of, product_of
 from connectors.stripe.payloads import Catalogued, Customer, InvoiceItem, Item, Price, Subscription, Taken, id_of
+from connectors.stripe.usage import Meters
 from syncd.clock import Clock
 from syncd.connect.once import Once
 from syncd.errors import VendorError
@@ -62,6 +64,7 @@ class Reader:
         self.catalogue = Once(self._catalogue)
         self._subscriptions = Once(self._all_subscriptions)
         self._own = Once(self._own_lines)
+        self.meters = Meters(api, zone, clock)
 
     def customers(self) -> Sequence[RemoteCustomer]:
         """All customers that are not deleted, whole. Raises VendorError."""
@@ -84,6 +87,7 @@ class Reader:
             for one in subscriptions.get(customer.id, ()):
                 agreements.append(self._agreement(one, moment.today, pending.get(one.id, 0)))
                 lines += [self._line(item, one, catalogue) for item in one.items.data]
+            lines += self._usage(customer.id, agreements, lines, moment.today)
             shown = {one.id for one in agreements}
             lines += [
                 _own_line(row, catalogue)
@@ -173,11 +177,27 @@ class Reader:
             name=product.name if product else item.price.nickname or item.price.id,
             quantity=Decimal(item.quantity or 0),
             unit_price=unit_price(item.price),
+            # Usage is reported from the day after on: what came before a metered item might not be charged.
+            starts=times.day_of(item.created, self.zone) if _metered(item.price) and item.created else None,
             ends=times.day_of(one.cancel_at, self.zone) - DAY if one.cancel_at else None,
             marker=(item.metadata or {}).get(ADDED, ""),
             version=version(item),
             obstacle=_fixed(item, one),
         )
+
+    def _usage(
+        self, customer: str, agreements: Sequence[Agreement], lines: Sequence[BilledLine], today: date
+    ) -> Iterator[BilledLine]:
+        """What the meters of the customer's metered items counted."""
+        subscriptions, _ = self._subscriptions.get()
+        items = {item.id: item for one in subscriptions.get(customer, ()) for item in one.items.data}
+        standing = {one.id: one for one in agreements}
+        metered = [
+            Metered(line, item, standing[line.agreement_id], self._running(item, today))
+            for line in lines
+            if (item := items.get(line.id)) is not None and item.price.recurring and item.price.recurring.meter
+        ]
+        return usage_lines(metered, self.meters, self.zone)
 
     def _all_subscriptions(self) -> tuple[Mapping[str, tuple[Subscription, ...]], str]:
         found = self._api.whole("v1/subscriptions", Subscription, "subscriptions")
@@ -344,4 +364,5 @@ def _own_line(row: Own, catalogue: Catalogue) -> BilledLine:
         ends=row.charge.days.last,
         once=True,
         marker=row.charge.mark,
+        amount=amounts.major(row.amount, row.currency),
     )

@@ -51,7 +51,7 @@ def refusal(
     product = next((one for one in products if one.id == posting.product_id), None)
     if product is None:
         return f"Stripe has no active price {posting.product_id} {posting.product}".rstrip()
-    if posting.quantity <= 0:
+    if posting.operation is not Operation.REPORT_USAGE and posting.quantity <= 0:
         return f"{plain(posting.quantity)} units cannot be posted; it takes more than none"
     price = prices.get(posting.product_id)
     if price is not None and price.currency.upper() != agreement.currency:
@@ -171,6 +171,10 @@ def _usage(posting: Posting, agreement: Agreement, today: date, zone: ZoneInfo) 
         return "usage needs the name of its meter: meter = \"…\" in the rule's bill (the meter's event name)"
     if posting.starts is None:
         return "usage needs the days that it is dated into"
+    if posting.quantity == 0:
+        return "0 units cannot be reported; it takes more than none, or less to take some off"
+    if posting.quantity != round(posting.quantity, usage.PLACES):
+        return f"{plain(posting.quantity)} units have more than {usage.PLACES} decimals; set round in the rule"
     on = usage.day(posting)
     if on >= today:
         return f"Stripe takes no usage of days to come: this is reported under {on}, from {on + DAY} on"

@@ -105,10 +105,10 @@ class Billing(Front):
 
     def invoice(
         self, subscription: str, *, regular: bool = True, made: int | None = None, status: str = "paid",
-        quantities: dict[str, int] | None = None,
+        quantities: dict[str, int] | None = None, used: dict[str, Decimal] | None = None,
     ) -> Row:  # fmt: skip
-        """Makes a subscription's invoice: its licensed items (`quantities` by price instead of theirs), and what is
-        pending for it or for no subscription in particular."""
+        """Makes a subscription's invoice: its licensed items (`quantities` by price instead of theirs), what metered
+        ones `used`, and what is pending for it or for no subscription in particular."""
         owner = self.tables["subscription"][subscription]
         number, now = self.number("in"), self.seconds() if made is None else made
         row = state.invoice(
@@ -123,9 +123,10 @@ class Billing(Front):
         self.tables["invoice"][number] = row
         for one in self.items_of(subscription) if regular else ():
             price = one["price"]
-            if "quantity" not in one or price["unit_amount_decimal"] is None:
+            units = (used or {}).get(one["id"], one.get("quantity"))
+            if units is None or price["unit_amount_decimal"] is None:
                 continue
-            count: int = one["quantity"] if quantities is None else quantities[price["id"]]
+            count = units if quantities is None else quantities[price["id"]]
             cents = Decimal(price["unit_amount_decimal"])
             self._line(
                 row, amount=state.rounded(cents * count), description=f"{count} × {self.title(price)}",
@@ -179,12 +180,14 @@ class Billing(Front):
         self.tables["invoice"][invoice]["status"] = "void"
 
     def roll(self, subscription: str) -> Row:
-        """The period of a subscription ends: its next one begins and is invoiced."""
+        """The period of a subscription ends: its next one begins and is invoiced, with the usage of the one that ended,
+        which is nothing where it came to less."""
+        used = {one["id"]: self.used(one) for one in self.items_of(subscription) if "quantity" not in one}
         for one in self.items_of(subscription):
             end = datetime.fromtimestamp(one["current_period_end"], UTC)
             later = (end.replace(day=1) + timedelta(days=32)).replace(day=end.day)
             one["current_period_start"], one["current_period_end"] = int(end.timestamp()), int(later.timestamp())
-        return self.invoice(subscription)
+        return self.invoice(subscription, used=used)
 
     # --- meters ------------------------------------------------------------------------------------------------------
 
@@ -210,6 +213,15 @@ class Billing(Front):
             self.events.append(row)
             self.effect("meter_event", identifier, **row["payload"])
         return row
+
+    def used(self, item: Row) -> Decimal:
+        """What a metered item charges for its period."""
+        owner = self.tables["subscription"][item["subscription"]]["customer"]
+        meter = self.tables["meter"].get(item["price"]["recurring"]["meter"] or "")
+        start, end = (item[name] // 60 * 60 for name in ("current_period_start", "current_period_end"))
+        asked = {"customer": owner, "start_time": start, "end_time": end}
+        rows = self.summary(meter, asked) if meter else []
+        return max(sum((row["aggregated_value"] for row in rows), Decimal(0)), Decimal(0))
 
     def summary(self, meter: Row, params: Params) -> list[Row]:
         """What a meter counted of a customer between two minutes."""

@@ -46,7 +46,7 @@ def fill(
                     row["pause_collection"] = {"behavior": "void", "resumes_at": None}
                 double.tables["subscription"][agreement.id] = row
                 for line in mine:
-                    (_own if line.once else _item)(double, row, line)
+                    (_usage if line.meter else _own if line.once else _item)(double, row, line)
 
 
 def _price(double: Books, one: Product, made: int) -> Row:
@@ -73,12 +73,33 @@ def _item(double: Books, subscription: Row, line: BilledLine) -> None:
         price["recurring"] = {**price["recurring"], "usage_type": "metered"}
     elif line.obstacle:
         subscription["schedule"] = "sub_sched_1Syncd"
-    row = state.item(line.id, subscription["id"], price, None if metered else int(line.quantity), period, 0)
+    since = _noon(line.starts) if line.starts else 0
+    row = state.item(line.id, subscription["id"], price, None if metered else int(line.quantity), period, since)
     if line.marker:
         row["metadata"] = {"syncd_added": line.marker}
     if line.ends:
         subscription["cancel_at"] = _noon(line.ends + timedelta(days=1))
     double.tables["item"][line.id] = row
+
+
+def _usage(double: Books, subscription: Row, line: BilledLine) -> None:
+    """One event that stands for all that the meter counted in a period; the item came before."""
+    if line.obstacle or line.starts is None:
+        return
+    item, meter, _ = line.id.split("/")
+    row = double.tables["item"][item]
+    row["price"]["recurring"]["meter"] = meter
+    double.tables["meter"][meter] = state.meter(meter, line.meter, 0, double.live)
+    start = row["current_period_start"]
+    running = line.starts >= datetime.fromtimestamp(start, UTC).date() - timedelta(days=1)
+    if line.quantity:
+        double.events.append(
+            {
+                "object": "billing.meter_event", "created": 0, "event_name": line.meter, "identifier": line.id,
+                "livemode": double.live, "timestamp": start if running else start - 3600,
+                "payload": {"stripe_customer_id": subscription["customer"], "value": state.text(line.quantity)},
+            }
+        )  # fmt: skip
 
 
 def _own(double: Books, subscription: Row, line: BilledLine) -> None:

@@ -14,6 +14,8 @@ from syncd.periods import DAY, Period, add_months, local_date
 
 _MONTHS = {"month": 1, "year": 12}
 _DAYS = {"day": 1, "week": 7}
+# A period that begins on a later day of the month may be one of the last day, which February cuts short.
+_SHORTEST_MONTH = 27
 
 
 def instant(day: date, zone: ZoneInfo) -> int:
@@ -30,6 +32,17 @@ def days(start: int, end: int, zone: ZoneInfo) -> Period:
     """The days of a period that ends before the second `end`."""
     first = day_of(start, zone)
     return Period(first, max(day_of(end, zone) - DAY, first))
+
+
+def preceding(start: int, interval: str, count: int) -> tuple[int, int] | None:
+    """The period before the one that begins at `start`; None where the months' unequal lengths leave it open."""
+    ends = datetime.fromtimestamp(start, UTC)
+    if interval in _DAYS:
+        return int((ends - DAY * _DAYS[interval] * count).timestamp()), start
+    if ends.day > _SHORTEST_MONTH:
+        return None
+    first = add_months(ends.date(), -_MONTHS[interval] * count)
+    return int(datetime.combine(first, ends.timetz()).timestamp()), start
 
 
 def following(end: int, interval: str, count: int) -> tuple[int, int]:

@@ -34,6 +34,15 @@ def day(text: str | None) -> date | None:
     return found if found.year >= _FIRST_YEAR else None
 
 
+def instant(text: str | None) -> datetime | None:
+    """When something happened; None where that is not told, or cannot be read."""
+    told = _MS.fullmatch(text or "")
+    try:
+        return _EPOCH + timedelta(milliseconds=int(told[1])) if told else None
+    except OverflowError:
+        return None
+
+
 def since(first: date) -> str:
     """A day as Xero's filters write it."""
     return f"DateTime({first.year},{first.month},{first.day})"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
+from connectors.xero.dates import day
 from connectors.xero.own import name
 from connectors.xero.payloads import Document, Invoice, Item, Line, units
 from connectors.xero.read import Reader
@@ -30,6 +32,7 @@ class _Sum:
     amount: Decimal = Decimal(0)
     name: str = ""
     aliases: dict[str, None] = field(default_factory=dict)
+    dated: date | None = None
 
 
 class Booked:
@@ -69,8 +72,17 @@ class Booked:
                 entry.amount += sign * net
                 entry.name = entry.name or called
                 entry.aliases |= dict.fromkeys(aliases)
+                entry.dated = max(filter(None, (entry.dated, day(document.dated))), default=None)
         counts = tuple(
-            Count(sku, entry.name, entry.quantity, tuple(entry.aliases), currency=currency, amount=entry.amount)
+            Count(
+                sku,
+                entry.name,
+                entry.quantity,
+                tuple(entry.aliases),
+                currency=currency,
+                amount=entry.amount,
+                dated=entry.dated,
+            )
             for (sku, _, currency), entry in sorted(sums.items())
         )
         return counts, f"{len(documents)} documents of {period} ({proof}), each explained by its lines"

@@ -9,16 +9,27 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from connectors.xero.api import Api
-from connectors.xero.dates import day, since
+from connectors.xero.dates import day, instant, since
 from connectors.xero.own import Own, marked, name, own
 from connectors.xero.paging import Whole, single, whole
-from connectors.xero.payloads import Contact, CreditNote, Document, Invoice, Item, Organisation, Repeating, Sales
+from connectors.xero.payloads import (
+    Contact,
+    CreditNote,
+    Document,
+    Invoice,
+    Item,
+    Line,
+    Organisation,
+    Repeating,
+    Sales,
+)
 from connectors.xero.recurring import billed, item_of, left_over, selling, stands
 from syncd.connect.documents import FAMILY
 from syncd.connect.once import FATAL, Once
@@ -248,4 +259,13 @@ def _own_line(document: Document, one: Own, customer: RemoteCustomer, items: Map
         once=True,
         marker=one.charge.mark,
         version=document.updated or "",
+        amount=_before_tax(document, one.line),
+        changed_at=instant(document.updated),
     )
+
+
+def _before_tax(document: Document, line: Line) -> Decimal | None:
+    """What a line charges without tax; None where it is not told."""
+    if line.amount is None or document.amounts != "Inclusive":
+        return line.amount
+    return line.amount - line.tax_amount if line.tax_amount is not None else None

@@ -64,7 +64,7 @@ def _document(books: Books, contact: Row, id_: str, lines: Sequence[BilledLine])
     days = [(line.starts, line.ends) for line in lines]
     last = max((ends for _, ends in days if ends), default=books.now().date())
     names = "; ".join(
-        f"{line.marker} {abs(line.quantity):f} {line.starts:%Y%m%d}-{line.ends:%Y%m%d}"
+        f"{line.marker} {abs(line.quantity):f}{'/1' if _folded(line) else ''} {line.starts:%Y%m%d}-{line.ends:%Y%m%d}"
         for line in lines
         if line.starts and line.ends
     )
@@ -77,4 +77,11 @@ def _document(books: Books, contact: Row, id_: str, lines: Sequence[BilledLine])
 
 def _given(line: BilledLine) -> Row:
     item = {"ItemCode": line.product} if line.product else {}
+    if _folded(line):
+        return {**item, "Quantity": Decimal(1), "UnitAmount": line.amount}
     return {**item, "Quantity": abs(line.quantity), "UnitAmount": line.unit_price or Decimal(0)}
+
+
+def _folded(line: BilledLine) -> bool:
+    """Whether all units stand there as one at the whole amount."""
+    return line.amount is not None and line.amount != abs(line.quantity) * (line.unit_price or Decimal(0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from connectors.xero.config import XeroSettings
 from connectors.xero.payloads import TokenProblem
@@ -63,6 +63,7 @@ def signer(settings: XeroSettings, context: Context) -> Auth:
         lambda refresh: {"grant_type": "refresh_token", "refresh_token": refresh},
         _refused(_RECONNECT),
         headers=headers,
+        unused=timedelta(days=60),
     )
 
 

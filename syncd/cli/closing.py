@@ -78,7 +78,7 @@ def _clock_of(config: Config, period: str, clock: Clock) -> Clock:
 
 def _csv(found: Sequence[TieOut]) -> str:
     from syncd.core.duplicates import safe_cell
-    from syncd.core.tie_out import COLUMNS, tie_out_rows
+    from syncd.core.tie_out_shown import COLUMNS, tie_out_rows
 
     text = io.StringIO()
     rows = csv.writer(text)
@@ -102,7 +102,8 @@ def _print(out: Console, period: str, checks: Sequence[Check], found: Sequence[T
             out.print(f"       {clean(sentence)}")
         if len(one.open) > SHOWN:
             out.print(f"       and {len(one.open) - SHOWN} more (--json shows all)")
-    rows = [(one, row) for one in found for row in one.rows]
+    rows = [(one, row) for one in found for row in one.rows if row.since is None]
+    later = [(one, row) for one in found for row in one.rows if row.since is not None]
     if rows:
         table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
         for heading in ("Customer", "Books", "Product"):
@@ -120,10 +121,19 @@ def _print(out: Console, period: str, checks: Sequence[Check], found: Sequence[T
             ]
             difference = money_text(row.difference, tie.currency) or "·"
             table.add_row(
-                clean(tie.customer), clean(tie.connection), clean(row.product), *cells, f"{difference} {tie.currency}"
+                clean(tie.customer),
+                clean(tie.connection),
+                clean(row.product),
+                *cells,
+                f"{difference} {tie.currency}",
             )
         out.print()
         out.print(table)
+    if later:
+        out.print()
+        out.print("Billed with the next invoice, and no difference:")
+        for tie, row in later:
+            out.print(f"  {clean(tie.customer)} in {clean(tie.connection)}: {clean(row.product)} {row.since}")
     agree = sum(one.agrees is True for one in found)
     out.print(
         f"{agree} of {len(found)} customers and books agree." if found else "No rule names `invoiced`: no tie-out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,6 +46,9 @@ def approve(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids as `syncd held` shows them.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Everything that waits.")] = False,
     now: Annotated[bool, typer.Option("--now", help="Post at once, after looking again.")] = False,
+    looked: Annotated[
+        bool, typer.Option("--looked", help="After a restore: you looked in the billing system, and it is not there.")
+    ] = False,
 ) -> int:
     """Lets held changes be posted; the next cycle does it, after looking again."""
     from syncd.core.entries import EntryState
@@ -53,7 +57,7 @@ def approve(
         raise UserFault(Fault("syncd approve", "name ids, or --all for everything that waits."))
     with open_ledger(context) as (ledger, _, _):
         wanted = [entry.id for entry in ledger.entries(states={EntryState.HELD})] if every else list(ids or ())
-        decided = ledger.approve(wanted, by) if wanted else []
+        decided = ledger.approve(wanted, by, looked=looked) if wanted else []
     observing = _observing(context, decided)
     for entry in observing:
         typer.echo(
@@ -126,7 +130,7 @@ def undo(
     left = [{"id": id_, "reason": reason} for id_, reason in done.left]
     _print_entries(context, list(done.entries), left=left)
     for one in left:
-        typer.echo(f"syncd: entry {one['id']} is left as it is: it {one['reason']}", err=True)
+        typer.echo(stays(one), err=True)
     undone_before = all("is undone already" in one["reason"] for one in left)
     return 0 if undone_before else 3
 
@@ -175,6 +179,12 @@ def _post_now(context: Context) -> int:
         return 0
 
 
+def stays(one: Mapping[str, str]) -> str:
+    """The line that says why an entry was not taken back."""
+    subject = "it " if one["reason"].startswith(("is ", "was ", "goes ", "and ")) else ""
+    return f"syncd: entry {one['id']} is left as it is: {subject}{one['reason']}"
+
+
 def _print_entries(context: Context, entries: list[Entry], *, left: list[dict[str, str]] | None = None) -> None:
     from syncd.core.shown import entry_json
 
@@ -184,4 +194,7 @@ def _print_entries(context: Context, entries: list[Entry], *, left: list[dict[st
         return
     from syncd.cli.tables import entries_table
 
-    console().print(entries_table(entries))
+    if entries:
+        console().print(entries_table(entries))
+    elif left is None:
+        console().print("Nothing waits for a person.")

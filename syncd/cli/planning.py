@@ -12,7 +12,7 @@ from syncd.cli.alerting import alerts_json, check_alerts, told
 from syncd.cli.common import console, load_all, options, print_json, progress
 from syncd.cli.main import app
 from syncd.clock import make_clock
-from syncd.errors import Fault, UserFault, VendorError
+from syncd.errors import Fault, LedgerBroken, LedgerBusy, UserFault, VendorError
 
 if TYPE_CHECKING:
     from syncd.config import Config
@@ -116,15 +116,23 @@ def run(
         from syncd.daemon import run_daemon
 
         return run_daemon(config_path(context), Kinds(), make_clock(), debug=options(context).debug)
+    from syncd.core.episodes_own import cycle_failed
     from syncd.cycle import run_cycle
+    from syncd.cycle.alerting import tell_trouble, words
     from syncd.ledger import Ledger
 
     config, mappings, kinds = load_all(context)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder) as ledger:
         ledger.claim("run --once")
-        with progress(context, "Cycle") as tell:
-            done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell, trust_clock=trust_clock)
+        try:
+            with progress(context, "Cycle") as tell:
+                done = run_cycle(config, mappings, kinds, ledger, clock, progress=tell, trust_clock=trust_clock)
+        except (UserFault, LedgerBroken, LedgerBusy):  # said to whoever ran it; nothing can or need be written down
+            raise
+        except Exception as error:
+            tell_trouble(config, mappings, kinds, ledger, clock, cycle_failed(words(error), mappings))
+            raise
     return _tell_cycle(context, config, done)
 
 
@@ -170,13 +178,15 @@ def check(
 
 
 def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, result: dict[str, Any]) -> None:
+    from syncd.core.logins import MEND
     from syncd.core.policy import Action
     from syncd.cycle import look
-    from syncd.cycle.connections import open_connections
+    from syncd.cycle.connections import logins, open_connections
     from syncd.ledger import Ledger
 
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Checking") as tell:
+        ledger.prove()
         if ledger.restored:
             result["warnings"].append(
                 f"{ledger.place.name}: the ledger was restored or went back; every change waits for a person until one "
@@ -193,6 +203,7 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
                 else:
                     row = {"name": name, "ok": True, "message": signed.identity, "warnings": list(signed.warnings)}
                 result["connections"].append(row)
+                result["warnings"] += [f"{login.told}. {MEND}" for login in logins({name: one}) if login.soon]
         failing = {one["name"] for one in result["connections"] if not one["ok"]}
         made = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell)
     for error in made.errors:

@@ -28,6 +28,7 @@ FINDING_STYLE: Mapping[str, str] = {
     "shelfware": "cyan",
     "paid grace": "bold red",
     "books gap": "bold blue",
+    "changed amount": "bold blue",
 }
 ACTION_STYLE: Mapping[Action, str] = {
     Action.POST: "bold green",

@@ -5,6 +5,7 @@ What always holds: a rule that is passed here can reach its target with the oper
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from syncd.config.faults import did_you_mean
@@ -19,7 +20,8 @@ from syncd.errors import Fault
 from syncd.model import Operation
 
 # Keys of `bill` that say in which form, not which line (INTERFACE 3.2); the last one, who else does not invoice it.
-FORMS = frozenset({"document", "meter", "via", WORDS})
+METER = "meter"
+FORMS = frozenset({"document", METER, "via", WORDS})
 
 
 def bill_ref(table: RuleTable, place: str, links: Links, faults: list[Fault]) -> BillRef | None:
@@ -45,6 +47,8 @@ def bill_ref(table: RuleTable, place: str, links: Links, faults: list[Fault]) ->
     named = {name: value for name, value in table.bill.items() if name != WORDS}
     _judge_selectors(named, at, link, link.abilities, faults)
     words = {name: value for name, value in named.items() if name != "to"}
+    if METER in words and METER in link.abilities.bill_options:
+        faults += _judge_meter(table, place)
     if WORDS in table.bill:
         words[WORDS] = _disowned(table.bill[WORDS], f"{at}.{WORDS}", link, links, faults)
     return BillRef(
@@ -88,6 +92,23 @@ def _judge_operations(table: RuleTable, place: str, link: Link, abilities: Abili
         faults.append(Fault(f"{place} › true_up", f'{called} posts no lines of its own, as "{table.true_up}" needs.'))
     if table.create and Operation.ADD_LINE not in abilities.operations:
         faults.append(Fault(f"{place} › create", f"{called} cannot add a line.", "Take create out."))
+
+
+def _judge_meter(table: RuleTable, place: str) -> Iterator[Fault]:
+    """What does not go with usage that is reported to a meter: the vendor charges it when the period ends."""
+    if table.true_up == "quantity":
+        what = 'does not go with true_up = "quantity": a meter has usage and no quantity.'
+        yield Fault(f"{place} › bill.{METER}", what, 'Use true_up = "line".')
+    elif table.true_up == "usage":
+        what = 'does not go with true_up = "usage": what is known when a period is over comes after its invoice.'
+        mend = 'Use true_up = "line", which reports while the period runs, or take meter out: a line is posted then.'
+        yield Fault(f"{place} › bill.{METER}", what, mend)
+    if table.price is not None:
+        yield Fault(f"{place} › price", "does not go with a meter, whose usage is charged by its own price.")
+    if table.prorate != "none":
+        yield Fault(f"{place} › prorate", "does nothing with a meter, which is charged for what was used.")
+    if table.create:
+        yield Fault(f"{place} › create", "adds no metered line.", "Add it by hand, and take create out.")
 
 
 def _judge_selectors(bill: dict[str, Any], at: str, link: Link, abilities: Abilities, faults: list[Fault]) -> None:

@@ -176,11 +176,12 @@ class Connection(Protocol):
 
         Books keep no agreements: there it is one Agreement, the customer's account (its id, name and currency; invoiced
         through the day on which the books are closed), with the lines of syncd's own documents, found by their marks.
+        Of syncd's own dated lines the money is given too (`BilledLine.amount`), so that a later change of it is told.
         """
 
     def booked(self, asks: Sequence[Ask], moment: Moment) -> Iterator[Reading]:
         """What invoices dated in the customer's current period say, one Reading for each ask (measure `invoiced`), with
-        the money of each product in `Count.amount`."""
+        the money of each product in `Count.amount` and the day of its newest invoice in `Count.dated`."""
 
     def feeds(self) -> Sequence[Feed]:
         """The books to which this system pushes its invoices by itself; for those that declare `feeds`. Raises

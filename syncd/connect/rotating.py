@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -22,18 +22,23 @@ from syncd.clock import real_now
 from syncd.connect.auth import BearerToken, signed_in
 from syncd.connect.http import Reply, Request, Response
 from syncd.errors import VendorError
+from syncd.money import number
 
+# A century: whatever a vendor tells beyond is no end.
+_LONGEST = 100 * 366 * 86_400
 # Renew this long before the vendor's own end of life, so that no request leaves with a token about to die.
 EARLY = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What one refresh brought. `good_until` is the access token's end by the real clock, UTC."""
+    """What one refresh brought. `good_until` is the access token's end by the real clock, UTC; `ends` that of the
+    refresh token if it is not used before, None where nobody tells."""
 
     refresh: str = field(repr=False)
     access: str = field(repr=False)
     good_until: datetime
+    ends: datetime | None = None
 
 
 class Vault(Protocol):
@@ -70,18 +75,39 @@ class InMemory:
 
 
 class RefreshAnswer(msgspec.Struct):
-    """RFC 6749, 5.1: the fields used; unknown ones are ignored. Without a new refresh token the old one stays."""
+    """RFC 6749, 5.1: the fields used; unknown ones are ignored. Without a new refresh token the old one stays.
+
+    The last two are Intuit's: seconds until the new refresh token is over if nobody uses it, and in any case. They may
+    hold anything, for a token that was spent must not be lost over them.
+    """
 
     access_token: str
     expires_in: Decimal = Decimal(3600)
     refresh_token: str = ""
+    x_refresh_token_expires_in: Any = None
+    x_refresh_token_hard_expires_in: Any = None
+
+    def ends(self, now: datetime, unused: timedelta | None) -> datetime | None:
+        """When the refresh token is over if it is not used before: as the answer says, else after `unused`."""
+        told = [_seconds(self.x_refresh_token_expires_in) or unused, _seconds(self.x_refresh_token_hard_expires_in)]
+        return min((now + one for one in told if one is not None), default=None)
+
+
+def _seconds(told: object) -> timedelta | None:
+    """A number of seconds; None for what is none, or reaches further than a calendar does."""
+    try:
+        seconds = int(number(told))
+    except ValueError:
+        return None
+    return timedelta(seconds=seconds) if 0 < seconds < _LONGEST else None
 
 
 class RotatingToken(BearerToken):
     """Signs with an access token that is renewed by a rotating refresh token; one repeat on 401.
 
     `seed` gives the configured refresh token. `form` makes the token request's fields from the refresh token in force,
-    `headers` its headers (client authentication). `refused` words the vendor's token errors. Thread-safe.
+    `headers` its headers (client authentication). `refused` words the vendor's token errors. `unused`: after how long
+    without use the vendor ends a refresh token, where its answers do not say. Thread-safe.
     """
 
     def __init__(
@@ -94,6 +120,7 @@ class RotatingToken(BearerToken):
         *,
         headers: Callable[[], Mapping[str, str]] = dict,
         now: Callable[[], datetime] = real_now,
+        unused: timedelta | None = None,
     ) -> None:
         self._token_url = token_url
         self._vault = vault
@@ -102,6 +129,7 @@ class RotatingToken(BearerToken):
         self._refused = refused
         self._headers = headers
         self._now = now
+        self._unused = unused
         self._lock = threading.Lock()
         self._tokens: Tokens | None = None
 
@@ -118,6 +146,7 @@ class RotatingToken(BearerToken):
                         answer.refresh_token or (kept.refresh if kept else seed),
                         answer.access_token,
                         self._now() + timedelta(seconds=int(answer.expires_in)),
+                        answer.ends(self._now(), self._unused),
                     )
                     self._vault.keep(seed, kept)  # before it signs anything
                 self._tokens = kept

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from syncd.core.changed_amounts import FINDING as CHANGED
 from syncd.core.entries import Entry, EntryState
 from syncd.core.plan import Plan
 from syncd.core.policy import Action
-from syncd.core.tie_out import TieOut, tie_out_json
+from syncd.core.tie_out import TieOut
+from syncd.core.tie_out_shown import tie_out_json
 from syncd.money import plain
 
 # So many sentences stand under one question.
@@ -50,11 +52,11 @@ def sources(plan: Plan) -> Check:
 
 
 def settled(plan: Plan, waiting: Iterable[Entry]) -> Check:
-    """No line differs, and no change waits or hangs."""
+    """No line differs, nobody changed the money of what syncd posted, and no change waits or hangs."""
     told = [
-        f"{line.customer} / {line.rule}: {line.action}: {line.reason}"
+        f"{line.customer} / {line.rule}: {line.action if line.action not in _SETTLED else CHANGED}: {line.reason}"
         for line in plan.lines
-        if line.action not in _SETTLED
+        if line.action not in _SETTLED or CHANGED in line.findings
     ]
     seen = {line.id for line in plan.lines if line.action not in _SETTLED}
     told += [

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
-from syncd.core import keys
+from syncd.core import keys, meters
 from syncd.core.entries import DATED, Intent, LineHistory, Past
 from syncd.model import Agreement, Operation, Posting
-from syncd.periods import DAY, Period, following, preceding
+from syncd.periods import DAY, Period, following, parse_period, preceding
 
 _NOTHING = LineHistory()
+# What leaves a line of its own, which bears a mark.
+_ON_A_LINE = (Operation.POST_LINE, Operation.POST_CREDIT)
 # Words on the form of a line that hold only for days of its own period.
 _OF_ITS_DAYS = frozenset({"prorate", "beside"})
 # How many periods a line may be late and still be recognised on the billing system's list.
@@ -71,6 +73,8 @@ def postpone(
     under the old ones are frozen. "" and None where its days are open, or where it has none.
     """
     posting = intent.posting
+    if over := meters.too_late(posting, intent.period, agreement):
+        return None, over
     added = posting.operation is Operation.ADD_LINE
     if not (added or posting.operation in DATED):
         return None, ""
@@ -131,9 +135,15 @@ def is_forgotten(marker: str, period: Period, past: Past, identity: str) -> bool
     return marker in _marks(past, identity, period, later)
 
 
+def may_be_forgotten(operation: Operation, period: str, forgot: date | None) -> bool:
+    """Whether a dated line is for a period that was over when the ledger was restored (`Past.forgot`): the like may be
+    billed there under a mark that it forgot, where no list shows that period any more."""
+    return forgot is not None and operation in DATED and parse_period(period).last < forgot
+
+
 def _marks(past: Past, identity: str, period: Period, generations: range) -> Iterator[str]:
     """The marks that lines of a period can bear."""
     name = f"{identity}{period}"
     for number in generations:
-        for operation in DATED:
+        for operation in _ON_A_LINE:
             yield keys.marker(past.installation, keys.key(past.installation, operation, name, str(period), number))

@@ -97,6 +97,8 @@ class _Shelf:
 
     def worth(self, line: BilledLine) -> Decimal | None:
         code = self.code((line,))
+        if line.amount is not None and code:
+            return round_money(-line.amount if line.quantity < 0 else line.amount, code)
         return None if line.unit_price is None or not code else round_money(line.unit_price * line.quantity, code)
 
 
@@ -154,7 +156,7 @@ def made_by(line: BilledLine, prefix: str) -> str:
 def _overlaps(shelf: _Shelf) -> Iterator[Suspect]:
     by_product: dict[str, list[BilledLine]] = defaultdict(list)
     for line in shelf.billing.lines:
-        if line.quantity > 0:  # nothing, or a credit, bills nobody twice
+        if line.quantity > 0 and not line.meter:  # a meter counts for its line; less than one unit bills nobody twice
             by_product[line.product_id or line.product].append(line)
     for lines in by_product.values():
         kinds: dict[frozenset[BilledLine], str] = {}

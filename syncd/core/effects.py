@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from syncd.core import closing, keys
+from syncd.core import closing, keys, meters
 from syncd.core.charge import NO_COST, Charge, Cost
 from syncd.core.entries import IN_FLIGHT, EntryState, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
 from syncd.model import Agreement, BilledLine, Operation, Posting, Product
 from syncd.money import plain, round_money
-from syncd.periods import DAY, Period
+from syncd.periods import DAY, Period, following
 
 _NOTHING = LineHistory()
 
@@ -56,6 +56,11 @@ class Site:
     house: str = ""
 
     @property
+    def meter(self) -> str:
+        """The meter to which the rule reports; "" where it posts lines."""
+        return self.rule.bill.meter if self.rule.bill else ""
+
+    @property
     def unit_price(self) -> Decimal | None:
         """The line's own price, else the catalogue's: what the plan shows is what is sent. A catalogue in another
         currency than the line's tells none."""
@@ -78,9 +83,9 @@ class Site:
 
 
 def quantity_effects(site: Site, past: Past, target: Decimal, description: str) -> tuple[Effect, ...]:
-    """Set a recurring quantity, or add the line where there is none; with a dated line for the invoiced rest of the
-    period where the rule prorates an increase (ConnectWise sheet, recipes 1 and 2). A line that begins later has no
-    such rest."""
+    """Set a recurring quantity, or add the line where there is none; with dated lines for the invoiced rest of the
+    period, and for each one that is invoiced ahead, where the rule prorates an increase (ConnectWise sheet, recipes 1
+    and 2). A line that begins later has no such rest."""
     line = site.line
     if line is None:
         identity = keys.added(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name)
@@ -113,10 +118,23 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
     )  # fmt: skip
     if not beside or through is None:
         return (change,)
-    added = target - line.quantity
-    last = min(through, site.period.last) if through >= site.period.first else through
-    part = _dated(site, past, added, site.today, last, description, prorated=True, beside="quantity")
-    return (change, replace(part, follows=True))
+    return (change, *_invoiced_parts(site, past, target - line.quantity, through, description))
+
+
+def _invoiced_parts(site: Site, past: Past, units: Decimal, through: date, description: str) -> Iterator[Effect]:
+    """Dated lines for what is on an invoice already, through the day `through`: one for the rest of the running period
+    and one for each period after it, because a line that reaches over a period's end would be billed in both."""
+    period, first = site.period, site.today
+    while True:
+        last = min(through, period.last) if through >= period.first else through
+        words = description.replace(str(site.period), str(period))
+        there = replace(site, period=period)
+        part = _dated(there, past, units, first, last, words, prorated=True, beside="quantity")
+        yield replace(part, follows=True)
+        if last >= through:
+            return
+        period = following(period)
+        first = period.first
 
 
 def _form(site: Site, *, prorated: bool) -> dict[str, str]:
@@ -152,11 +170,14 @@ def line_effects(
     `charged`: what it costs, where the rule owns the price.
 
     Where the period is closed, it is dated into the first open one and names the period that it is for. A part of a
-    period is left to the vendor's own arithmetic, or to its refusal.
+    period is left to the vendor's own arithmetic, or to its refusal. What a meter takes has a single day.
     """
     own = own_before(past.lines.get(own_identity(site), _NOTHING))
     if due == own:
         return ()
+    if site.meter:
+        day = meters.reporting_day(site.period, site.today, site.line.starts if site.line else None)
+        return (_dated(site, past, due - own, day, day, description, prorated=False),)
     prorated = site.rule.prorate
     days = Period(site.today if prorated and due > own else site.period.first, site.period.last)
     if (not prorated or due < own) and closing.is_closed(site.agreement, days.first, days.last, site.today):
@@ -182,16 +203,17 @@ def _dated(
     site: Site, past: Past, units: Decimal, first: date, last: date, description: str, *, prorated: bool,
     beside: str = "", charged: Charge | None = None,
 ) -> Effect:  # fmt: skip
-    """A dated line or credit. `beside`: "quantity" where the recurring line is raised too, so that only days which are
-    on an invoice already may be charged here."""
+    """A dated line or credit, or usage, which bears its own sign. `beside`: "quantity" where the recurring line is
+    raised too, so that only days which are on an invoice already may be charged here."""
     identity = own_identity(site)
     own = own_before(past.lines.get(identity, _NOTHING))
     operation = Operation.POST_LINE if units > 0 else Operation.POST_CREDIT
+    operation = Operation.REPORT_USAGE if site.meter else operation
     days = Decimal((last - first).days + 1)
     share = days / site.period.days if prorated and units > 0 else Decimal(1)
     return _effect(
         site, past, operation, identity, own, own + units,
-        quantity=abs(units), starts=first, ends=last, description=description,
+        quantity=units if site.meter else abs(units), starts=first, ends=last, description=description,
         options={**_form(site, prorated=prorated), **({"beside": beside} if beside else {})},
         amount=abs(charged.amount) if charged else site.money(units, share),
         charged=charged,
@@ -216,7 +238,10 @@ def _effect(
     shown: Decimal | None = None,
     charged: Charge | None = None,
 ) -> Effect:
-    key, period = _name(site, past, operation, identity, before, to)
+    key, period, generation = _name(site, past, operation, identity, before, to)
+    form = options if options is not None else _form(site, prorated=False)
+    if operation is Operation.REPORT_USAGE:
+        form = {**form, meters.PART: meters.part(identity, generation)}
     amount = amount if amount is not None else site.money(to - before)
     posting = Posting(
         operation=operation,
@@ -238,14 +263,16 @@ def _effect(
         ends=ends,
         period=period,
         description=description,
-        options=options if options is not None else _form(site, prorated=False),
+        options=form,
     )
     return Effect(identity, posting, before, to, period, amount, site.currency if amount is not None else "")
 
 
-def _name(site: Site, past: Past, operation: Operation, identity: str, before: Decimal, to: Decimal) -> tuple[str, str]:
-    """(key, period) of a change. One that waits already keeps both, also over the end of the period; another one that
-    waits will be superseded, which makes it one more terminal entry."""
+def _name(
+    site: Site, past: Past, operation: Operation, identity: str, before: Decimal, to: Decimal
+) -> tuple[str, str, int]:
+    """(key, period, generation) of a change. One that waits already keeps them, also over the end of the period;
+    another one that waits will be superseded, which makes it one more terminal entry."""
     history = past.lines.get(identity, _NOTHING)
     generation = history.generation
     if history.open is not None and history.open.state not in IN_FLIGHT:
@@ -253,10 +280,10 @@ def _name(site: Site, past: Past, operation: Operation, identity: str, before: D
         if (waiting.operation, waiting.before, waiting.to) == (operation, before, to) and (
             (waiting.customer, waiting.rule) == (site.customer, site.rule.name)
         ):
-            return waiting.key, waiting.period
+            return waiting.key, waiting.period, generation
         generation += 1
     period = str(site.period)
-    return keys.key(past.installation, operation, identity, period, generation), period
+    return keys.key(past.installation, operation, identity, period, generation), period, generation
 
 
 def choose_agreement(target: Target, line: BilledLine | None) -> tuple[Agreement | None, str]:

@@ -37,9 +37,11 @@ IN_FLIGHT = frozenset({EntryState.SENDING, EntryState.UNKNOWN})
 
 # What is said of an entry that was sent and looked for twice in vain.
 NEVER_ARRIVED = "two looks agree that it never arrived"
+# What is said of an approval where a restored ledger may have forgotten that the same was billed (`Past.forgot`).
+LOOKED = "looked for after the ledger was restored, and not there yet"
 
-# One-time lines of a period: `before` and `to` are sums.
-DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT})
+# What is posted for one period, on top of what was: `before` and `to` are sums.
+DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT, Operation.REPORT_USAGE})
 
 TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     EntryState.HELD: frozenset({EntryState.PLANNED, EntryState.REJECTED, EntryState.SUPERSEDED}),
@@ -55,10 +57,10 @@ class Intent:
     """A change that is to be written down before anything leaves. Its `state` is HELD or PLANNED.
 
     `identity` names what it changes: while one entry of an identity is open, no other may be. `before`/`to` are the
-    line's quantities (`from`/`to` of the JSON); for POST_LINE and POST_CREDIT the cumulative quantity of syncd's own
-    lines of that identity, before and after. `fingerprint` names the situation (line, rule, target, billed) so that a
-    rejected or refused change stays away until it moves. `follows`: the key of the intent that must be posted first.
-    `derivation`: how the number came about, as JSON, kept for ever.
+    line's quantities (`from`/`to` of the JSON); for POST_LINE, POST_CREDIT and REPORT_USAGE the cumulative quantity of
+    syncd's own lines of that identity, or of what it reported, before and after. `fingerprint` names the situation
+    (line, rule, target, billed) so that a rejected or refused change stays away until it moves. `follows`: the key of
+    the intent that must be posted first. `derivation`: how the number came about, as JSON, kept for ever.
     """
 
     identity: str
@@ -97,8 +99,8 @@ class Intent:
         """`amount` as the customer feels it: negative where less is paid afterwards, a credit or a fall."""
         if self.amount is None:
             return None
-        dated = self.operation in DATED
-        falls = self.operation is Operation.POST_CREDIT or (not dated and self.to < self.before)
+        rises = self.operation is Operation.POST_LINE
+        falls = self.operation is Operation.POST_CREDIT or (not rises and self.to < self.before)
         return -abs(self.amount) if falls else abs(self.amount)
 
 
@@ -186,6 +188,18 @@ class KnownCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The money of a dated line that was posted, as it was sent: `amount` without a sign, for so many `units`."""
+
+    entry_id: str
+    identity: str
+    units: Decimal
+    amount: Decimal
+    currency: str
+    settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """All that planning needs of the ledger."""
 
@@ -197,6 +211,10 @@ class Past:
     tracks: Mapping[tuple[str, str, str], Track] = field(default_factory=dict)
     # What happened in a period that is over, as it was read again just now: the same, with "<query> of <period>".
     again: Mapping[tuple[str, str, str], Reading] = field(default_factory=dict)
+    # A restored ledger may have forgotten what it posted before this day; None where it remembers everything.
+    forgot: date | None = None
+    # Mark -> what was sent, of those of syncd's dated lines that the billing systems show with their money.
+    sent: Mapping[str, Sent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from syncd.core.closing import postpone
+from syncd.core import ownership
+from syncd.core.closing import may_be_forgotten, postpone
 from syncd.core.effects import Effect
-from syncd.core.entries import DATED, IN_FLIGHT, NEVER_ARRIVED, Entry, EntryState, Intent, Past
+from syncd.core.entries import DATED, IN_FLIGHT, LOOKED, NEVER_ARRIVED, Entry, EntryState, Intent, Past
 from syncd.core.plan import Plan, PlanLine
 from syncd.core.policy import Action
 from syncd.core.resolve import View
 from syncd.core.rules import Mode
 from syncd.core.shown import derivation_json
-from syncd.model import Billing, State
+from syncd.model import Billing, Operation, State
 from syncd.periods import parse_period
 
 
@@ -45,7 +46,8 @@ def write_down(
     """Turns the plan's actions into intents. `waiting`: the ledger's open entries, `past` what the plan was made from.
     `applying`: a person has read this plan and lets it be posted, also where the mode is propose. `restored`: the
     ledger may have forgotten what was posted; what waits for a period that is over could be there already, where no
-    list shows it any more, so it ends.
+    list shows it any more, so it ends. What bills in arrears, or takes back, does not: under its own key it is found
+    where it was posted, and a person looks whether it was posted under another.
 
     What waited until its period was closed is written down anew, for the first open period, and a person must see it:
     the approval was for other days (RELIABILITY, "Time").
@@ -85,6 +87,8 @@ def write_down(
                 busy.add(entry.intent.identity)  # it stays, whatever the line wants now
             if fate == "send" and _asks_again(entry, views):
                 hold.append((entry, _AGAIN))
+            elif restored and _unsure(entry, plan):
+                hold.append((entry, _LOOK))
             elif fate == "hold" and line is not None:
                 hold.append((entry, line.reason if line.action is Action.HOLD else _ASKED))
             elif fate == "send" and not _unread(entry, views):
@@ -153,6 +157,15 @@ def _is_over(entry: Entry, line: PlanLine | None, plan: Plan) -> bool:
     return parse_period(entry.intent.period).last < plan.moment.today
 
 
+_LOOK = "the ledger was restored, and this may be billed under another mark: look, then approve it with --looked"
+
+
+def _unsure(entry: Entry, plan: Plan) -> bool:
+    """Whether it was to leave as the backup has it, and nobody looked since."""
+    waits = entry.state is EntryState.PLANNED and entry.note != LOOKED
+    return waits and may_be_forgotten(entry.intent.operation, entry.intent.period, plan.moment.today)
+
+
 _AGAIN = f"{NEVER_ARRIVED}; look for yourself before you let it leave again"
 
 
@@ -199,7 +212,11 @@ def _fate(entry: Entry, line: PlanLine | None, plan: Plan, leaders: Collection[s
         return "keep"
     mode = line.mode if line is not None else plan.mode
     stands = "send" if entry.state is EntryState.PLANNED and mode is not Mode.OBSERVE else "keep"
-    if entry.intent.undo_of:
+    back = bool(entry.intent.undo_of)
+    if line is not None and ownership.FINDING in line.findings:
+        # Another system invoices it there: nothing more is billed, whatever its period and whoever approved it.
+        return stands if back and entry.intent.operation is Operation.POST_CREDIT else "keep"
+    if back:
         return stands
     if line is None:
         return "supersede"
@@ -207,6 +224,8 @@ def _fate(entry: Entry, line: PlanLine | None, plan: Plan, leaders: Collection[s
         return stands  # the line does not show what it is for: its period is over, or its leader has left already
     if entry.intent.key not in {effect.posting.key for effect in line.effects}:
         blind = not line.effects and line.action in (Action.DEFER, Action.SETTLE)
+        if entry.intent.follows and "outcome unknown" in line.findings:
+            blind = True  # the change that it belongs to may have arrived, whatever the list shows and the count is now
         return "keep" if line.action is Action.BLOCKED or blind or line.difference is None else "supersede"
     if line.action is Action.IGNORE:
         return "supersede"
@@ -268,5 +287,5 @@ def _intents(line: PlanLine, state: EntryState, view: View, decided_by: str) -> 
                 derivation=derivation_json(line),
             )
         )
-        leader = effect
+        leader = leader if effect.follows else effect
     return made

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from syncd.core import commitments, keys, policy, true_up_line, true_up_quantity, true_up_usage
+from syncd.core import closing, commitments, keys, meters, policy, true_up_line, true_up_quantity, true_up_usage
 from syncd.core.counting import Counted
 from syncd.core.effects import Effect, Site, choose_agreement
 from syncd.core.entries import IN_FLIGHT, Closed, LineHistory, Settled, Sighting
@@ -82,7 +82,7 @@ def rule_on(
         bound = commitments.told(wanted, place.billed, bought.terms, desk.moment.today)
         wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
     if policy.within_tolerance(rule, wanted, place.billed):
-        return _in_doubt(desk, rule, place, _settled_line(counted, place, until, bound))
+        return _in_doubt(desk, customer, rule, place, _settled_line(counted, place, until, bound))
     ruling = _judge(desk, customer, rule, used, counted, place, wanted)
     committed = f"{plain(wanted)} are committed until {until - DAY}" if until is not None else ""
     return replace(ruling, reason="; ".join(part for part in (ruling.reason, committed, bound) if part))
@@ -129,11 +129,18 @@ def _settled_line(counted: Counted, place: Place, until: date | None, bound: str
     return Ruling(Action.NONE, "within tolerance" if difference else "as it should be", difference)
 
 
-def _in_doubt(desk: Desk, rule: Rule, place: Place, settled: Ruling) -> Ruling:
+def _in_doubt(desk: Desk, customer: Customer, rule: Rule, place: Place, settled: Ruling) -> Ruling:
     """A quantity that is as it should be proves no posting whose outcome is not known: something else of the record may
-    not be as it was meant, so that it stays told."""
-    for line in place.target.lines if place.target else ():
-        if flying := _flying(desk, keys.recurring(home(rule), line.agreement_id, line.id), ()):
+    not be as it was meant, and a dated line that a person took away shows nothing, so that it stays told."""
+    found = place.target
+    if found is None:
+        return settled
+    names = [keys.recurring(home(rule), line.agreement_id, line.id) for line in found.lines]
+    if found.product is not None and rule.true_up in (TrueUp.LINE, TrueUp.USAGE):
+        of = (found.product.id, customer.name, rule.name, str(place.period))
+        names += [keys.dated(home(rule), agreement.id, *of) for agreement in found.agreements]
+    for name in names:
+        if flying := _flying(desk, name, ()):
             reason = f"{settled.reason}; {flying}"
             return replace(settled, reason=reason, findings=(*settled.findings, "outcome unknown"))
     return settled
@@ -179,9 +186,13 @@ def _judge(
         edited=meddling.edited,
         contested=meddling.contested,
         earlier=_earlier(desk, site, made.effects, place.running),
+        forgotten=_forgotten(desk, site, made.effects),
         no_draft=_no_draft(desk, site, made.effects),
     )  # fmt: skip
-    verdict = policy.judge(case, desk.house.safety)
+    safety = desk.house.safety
+    if meddling.forgotten and safety.foreign_edit == "accept":
+        safety = replace(safety, foreign_edit="hold")  # it may be syncd's own number: a person is asked
+    verdict = policy.judge(case, safety)
     if not made.effects and verdict.action in (Action.POST, Action.SETTLE, Action.DEFER, Action.HOLD):
         verdict = _by_hand(verdict, meddling)
     verdict = _refused(desk, site, place, made.effects, verdict)
@@ -309,6 +320,9 @@ def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period 
     for effect in effects:
         family = keys.family(effect.identity)
         latest = desk.latest.get(family, "") if family else ""
+        through = site.agreement.invoiced_through
+        if effect.posting.options.get("beside") and through is not None and first_day(latest) <= through.isoformat():
+            continue  # what is invoiced ahead is charged ahead
         first = today.first.isoformat()
         if latest and (first < first_day(latest) or (running is not None and first == first_day(latest))):
             return (
@@ -318,9 +332,29 @@ def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period 
     return ""
 
 
+def _forgotten(desk: Desk, site: Site, effects: Iterable[Effect]) -> str:
+    """A sentence where a restored ledger may have forgotten that the same period was billed."""
+    for effect in effects:
+        if closing.may_be_forgotten(effect.posting.operation, effect.period, desk.past.forgot):
+            return (
+                f"{effect.period} was over when the ledger was restored, and may be billed already: look in "
+                f"{site.connection}, then approve this with --looked, or reject it"
+            )
+    return ""
+
+
 def first_day(period: str) -> str:
     """The first day of a period's text, so that texts sort as periods do."""
     return f"{period}-01" if len(period) == len("2026-11") else period[:10]
+
+
+def _not_yet(verdict: Verdict, why: str, never: str) -> Verdict:
+    """What a meter takes in the next days only is not written down before. `never`: why there is no such day."""
+    if never:
+        return Verdict(Action.BLOCKED, never)
+    if verdict.action not in (Action.POST, Action.HOLD):
+        return verdict
+    return Verdict(Action.DEFER, why if verdict.action is Action.POST else f"{why}; then: {verdict.reason}")
 
 
 def _refused(desk: Desk, site: Site, place: Place, effects: Iterable[Effect], verdict: Verdict) -> Verdict:
@@ -329,6 +363,8 @@ def _refused(desk: Desk, site: Site, place: Place, effects: Iterable[Effect], ve
         return verdict
     view = desk.views[site.connection]
     for effect in effects:
+        if why := meters.too_early(effect.posting, site.period, site.today):
+            return _not_yet(verdict, why, meters.no_day_left(effect.posting, site.period))
         if effect.posting.operation not in view.operations:
             return Verdict(Action.BLOCKED, f"{view.name} cannot {effect.posting.operation.replace('_', ' ')}")
         if reason := view.refusal(effect.posting, place.billing, view.products or (), desk.moment):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from syncd.core import keys
+from syncd.core import changed_amounts, keys
 from syncd.core.charge import lifted, unit_cost, vendor_cost
 from syncd.core.commitments import in_grace
 from syncd.core.counting import Counted, Step, target
@@ -60,6 +60,7 @@ def draw_line(desk: Desk, customer: Customer, rule: Rule) -> dict[str, Any]:
         ruling = _in_arrears(late, rule_on(desk, customer, late.rule, late.used(used), None, counted, place))
     grace = in_grace(bought.terms, desk.moment.today) if bought is not None and bought.shown is not None else []
     near = _near(rule, used, late, place)
+    changed = changed_amounts.changed_amounts(desk, customer, rule, place)
     drift = ruling.difference if ruling.action is not Action.NONE else ZERO
     findings = [
         *name_differences(
@@ -71,6 +72,7 @@ def draw_line(desk: Desk, customer: Customer, rule: Rule) -> dict[str, Any]:
         ),
         *(["books gap"] if books and place.target and amount_gap(books, place.target) else []),
         *(["paid grace"] if grace else []),
+        *([changed_amounts.FINDING] if changed else []),
         *name_states(states),
         *([near.finding] if near else []),
         *ruling.findings,
@@ -93,16 +95,20 @@ def draw_line(desk: Desk, customer: Customer, rule: Rule) -> dict[str, Any]:
         "currency": currency,
         "findings": tuple(dict.fromkeys(findings)),
         "action": ruling.action,
-        "reason": ruling.reason,
+        "reason": "; ".join((ruling.reason, *(one.told(desk.house.zone) for one in changed))),
         "mode": desk.house.mode_of(customer),
         "guards": ruling.guards,
-        "worth": worths(findings, rule, bought, used, differing, place, desk.house.currency, desk.moment.today),
+        "worth": {
+            **worths(findings, rule, bought, used, differing, place, desk.house.currency, desk.moment.today),
+            **({changed_amounts.FINDING: changed_amounts.worth_of(changed, home(rule))} if changed else {}),
+        },
         "effects": ruling.effects,
         "fingerprint": ruling.fingerprint,
         "sighting": ruling.sighting,
         "derivation": {
             **_derivation(rule, used, bought, counted, place),
             **_in_grace(grace),
+            **({"changed": changed_amounts.changed_json(changed, desk.house.zone)} if changed else {}),
             **(late.derivation if late else {}),
             **_price_steps(rule, used if late is None else late.used(used), counted, place, desk),
         },

@@ -11,7 +11,7 @@ from syncd.core import keys
 from syncd.core.charge import NO_COST, Cost
 from syncd.core.closing import true_period
 from syncd.core.entries import Past
-from syncd.core.resolve import Resolution, Resolved, Target, View, find_target
+from syncd.core.resolve import NO_METER, Resolution, Resolved, Target, View, find_target
 from syncd.core.rules import Customer, House, Rule, TrueUp
 from syncd.model import BilledLine, Billing, Moment, Product, State
 from syncd.money import ZERO
@@ -85,17 +85,17 @@ def locate(desk: Desk, customer: Customer, rule: Rule) -> Place:
         # What syncd added and what has not begun yet is what will be billed: its quantity follows the count.
         target = replace(target, lines=tuple(one for one in target.scheduled if one.marker.startswith(desk.prefix)))
         begins = target.lines[0].starts if target.lines else None
-    if target.problem in ("ambiguous product", "unknown product"):
+    if target.problem in ("ambiguous product", "unknown product", NO_METER):
         return Place(State.UNKNOWN, None, target, billing, resolved, period, target.problem, target.reason)
     billed = sum((line.quantity for line in target.lines), ZERO)
-    if rule.true_up is TrueUp.LINE:
+    if rule.true_up is TrueUp.LINE or rule.bill.meter:
         billed += own_in(target, period)
     return Place(State.KNOWN, billed, target, billing, resolved, period, target.problem, target.reason, begins)
 
 
 def _in_its_period(desk: Desk, customer: Customer, rule: Rule, line: BilledLine, period: Period) -> BilledLine:
     """A late line stands in the days of a later period; it is counted in the one that it was posted for."""
-    if line.starts is None:
+    if line.starts is None or line.meter:
         return line
     name = keys.dated(home(rule), line.agreement_id, line.product_id, customer.name, rule.name, "")
     own = true_period(period, line.marker, line.starts, desk.past, name)

@@ -18,6 +18,7 @@ from syncd.core.entries import Past, Sighting
 from syncd.core.guards import Guard
 from syncd.core.judging import first_day
 from syncd.core.line import draw_line
+from syncd.core.logins import Login
 from syncd.core.place import Desk
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError, Resolution, View, concerns, named_products
@@ -85,7 +86,8 @@ class Plan:
     """Everything one look at the world says. `checksum` covers lines, mappings and config, not the time. `suspects`:
     connection -> why it is not believed. `blind`: rule -> what it counts in vain. `unseen`: (place of a rule, sentence)
     for each of its SKUs that no customer has today. `parts`: what the checksum is made of ("mappings", "config", each
-    line's id), so that a difference can be named. `tie_outs`: each customer's bills against what was invoiced."""
+    line's id), so that a difference can be named. `tie_outs`: each customer's bills against what was invoiced.
+    `logins`: the sign-ins whose end is known, after a cycle."""
 
     moment: Moment
     mode: Mode
@@ -99,6 +101,7 @@ class Plan:
     unseen: tuple[tuple[str, str], ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
     tie_outs: tuple[TieOut, ...] = ()
+    logins: tuple[Login, ...] = ()
 
     @property
     def drifting(self) -> bool:
@@ -163,7 +166,7 @@ def make_plan(
     told = tuple(sorted(errors, key=lambda error: (error.connection, error.customer, error.code, error.message)))
     parts = _parts(lines, mappings, house)
     checksum = keys.digest("plan", *parts.values())
-    ties = tie_out(mappings, views, resolution, moment, house_currency=house.currency)
+    ties = tie_out(mappings, views, resolution, moment, past, house)
     return Plan(
         moment, house.own_mode, lines, customers, products, told, suspects, checksum, blind, unseen(rules, views),
         parts, ties,
@@ -174,12 +177,18 @@ def _latest_periods(mappings: Mappings, past: Past) -> dict[str, str]:
     """Family of syncd's own dated lines -> the latest period of which something stands."""
     if not any(rule.prorate or rule.true_up in _DATED for rule in mappings.rules):
         return {}
+    periods: dict[str, list[str]] = defaultdict(list)
+    for identity in past.lines:
+        if family := keys.family(identity):
+            periods[family].append(identity.removeprefix(f"{family}:"))
     latest: dict[str, str] = {}
-    for identity, history in past.lines.items():
-        if history.posted is not None and history.own_quantity and (family := keys.family(identity)):
-            period = identity.removeprefix(f"{family}:")
-            if first_day(period) > first_day(latest.get(family, "0000-00")):
+    for family, found in periods.items():
+        # Newest first, so that few of a long past are looked at.
+        for period in sorted(found, key=first_day, reverse=True):
+            history = past.lines[f"{family}:{period}"]
+            if history.posted is not None and history.own_quantity:
                 latest[family] = period
+                break
     return latest
 
 

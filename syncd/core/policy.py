@@ -51,8 +51,8 @@ class Case:
 
     `step` is what the percentages judge, before and after: the recurring quantity, or a true-up line's total against
     that of its last closed period; None where there is nothing to compare with (a first period). `suspect`, `gone`,
-    `edited`, `contested`, `earlier` and `no_draft` are sentences, empty where they do not apply. `sighting` is the one
-    that counts for this cycle. `period` holds today.
+    `edited`, `contested`, `earlier`, `forgotten` and `no_draft` are sentences, empty where they do not apply.
+    `sighting` is the one that counts for this cycle. `period` holds today.
     """
 
     rule: Rule
@@ -69,6 +69,7 @@ class Case:
     edited: str = ""
     contested: str = ""
     earlier: str = ""
+    forgotten: str = ""
     no_draft: str = ""
 
     @property
@@ -141,6 +142,8 @@ def _holds(case: Case, safety: Safety) -> Iterable[Hold]:
         yield Hold(Guard.SOURCE_DROP, case.suspect)
     if case.earlier:
         yield Hold(Guard.EARLIER_PERIOD, case.earlier)
+    if case.forgotten:
+        yield Hold(Guard.RESTORED, case.forgotten)
     if case.contested:
         yield Hold(Guard.OSCILLATION, case.contested)
     elif case.edited and safety.foreign_edit == "hold":

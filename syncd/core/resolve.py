@@ -262,7 +262,7 @@ class Target:
 
     `problem` is a finding in words ("duplicate line", "unknown product"…) with `reason` as the sentence; both empty
     where everything was found. `lines` are the recurring lines in force, `scheduled` those that begin later, `own`
-    syncd's dated lines.
+    syncd's dated lines; where the rule reports to a meter, what that counted in the running period instead.
     """
 
     product: Product | None = None
@@ -310,7 +310,25 @@ def find_target(bill: BillRef, billing: Billing, named: Sequence[Product], mark_
             reason=f"{len(found.lines)} open lines bill {product.identifier!r}: {where}; "
             "end all but one, or narrow `agreement`",
         )
-    return found
+    return _on_meter(found, here, bill.meter, today) if bill.meter else found
+
+
+NO_METER = "unknown meter"
+
+
+def _on_meter(found: Target, here: Sequence[BilledLine], meter: str, today: date) -> Target:
+    """The same with what the meter counted in the running period as syncd's own part."""
+    running = [line for line in here if line.meter and (line.starts or today) <= today <= (line.ends or today)]
+    mine = [line for line in running if line.meter == meter]
+    if len(mine) == 1 and not mine[0].obstacle:
+        return replace(found, own=(mine[0],))
+    product = repr(found.product.identifier) if found.product else "the product"
+    names = ", ".join(sorted({repr(line.meter) for line in running}))
+    why = "; ".join(dict.fromkeys(line.obstacle for line in mine or running if line.obstacle))
+    if not mine:
+        other = f" (it bills {names})" if names else ""
+        why = f"no open line of {product} bills the meter {meter!r}{other}" + (f": {why}" if why else "")
+    return replace(found, problem=NO_METER, reason=why or f"{len(mine)} lines bill the meter {meter!r}")
 
 
 def _begins_later(line: BilledLine, today: date) -> bool:

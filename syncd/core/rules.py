@@ -130,6 +130,11 @@ class BillRef:
         return next((self.selectors[word] for word in _PRODUCT if word in self.selectors), "")
 
     @property
+    def meter(self) -> str:
+        """The meter to which usage is reported instead of lines; "" where lines are posted."""
+        return self.options.get("meter", "")
+
+    @property
     def agreement(self) -> str:
         """A glob over what gathers the lines: an agreement, a subscription; "*" where none is named."""
         return next((self.selectors[word] for word in _AGREEMENT if word in self.selectors), "*")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from syncd.core.entries import Entry
 from syncd.core.plan import Plan, PlanLine
-from syncd.core.tie_out import tie_out_json
+from syncd.core.tie_out_shown import tie_out_json
 from syncd.core.worth import Worth
 from syncd.money import plain, plain_money
 

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from syncd.core import keys
 from syncd.core.counting import named_by
+from syncd.core.entries import Past
 from syncd.core.findings import Number
 from syncd.core.resolve import Resolution, Resolved, Target, View, applies, named_products
-from syncd.core.rules import Customer, Mappings, Rule
-from syncd.model import Agreement, BilledLine, Billing, Moment, Reading, State
+from syncd.core.rules import Customer, House, Mappings, Rule
+from syncd.core.since_invoice import Late, Since, late_parts, stood
+from syncd.model import Agreement, BilledLine, Billing, Count, Moment, Reading, State
 from syncd.money import ZERO, plain, plain_money, round_money
-from syncd.periods import Period
+from syncd.periods import DAY, Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ NOTHING = Sum()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One product that differs; a side that does not have it at all is None."""
+    """One product that differs; a side that does not have it at all is None. `since`: what syncd wrote onto its lines
+    after the invoice, where that is the whole difference: the next invoice brings it, and it is none."""
 
     product: str
     billed: Sum | None
     invoiced: Sum | None
+    since: Since | None = None
 
     @property
     def difference(self) -> Decimal | None:
@@ -63,7 +69,7 @@ class TieOut:
     """One customer, one period, one system that invoices. `against`: the connections that tell what is billed.
 
     `agrees` is None where a side could not be read, with the `reason`. `billed`/`invoiced`: all of each side in money,
-    None where it is not told; `rows` those products that differ.
+    None where it is not told; `rows` those products that differ, also where all of them were only changed since.
     """
 
     customer: str
@@ -88,8 +94,8 @@ def tie_out(
     views: Mapping[str, View],
     resolution: Resolution,
     moment: Moment,
-    *,
-    house_currency: str = "",
+    past: Past,
+    house: House,
 ) -> tuple[TieOut, ...]:
     """Every customer against every system whose invoices were read, by customer and connection.
 
@@ -109,7 +115,10 @@ def tie_out(
             there = [one for one in sources if resolution.get((customer.name, one))]
             if keys and there:
                 names = _Naming(tied.get(name, ()), customer, views)
-                found.append(_one(names, customer, views, resolution, name, there, moment.period, house_currency))
+                history = _History(mappings.rules, customer, past, house.zone)
+                found.append(
+                    _one(names, history, customer, views, resolution, name, there, moment.period, house.currency)
+                )
     return tuple(found)
 
 
@@ -125,8 +134,8 @@ def _tied(mappings: Mappings, views: Mapping[str, View]) -> dict[str, list[_Tie]
 
 
 def _one(
-    naming: _Naming, customer: Customer, views: Mapping[str, View], resolution: Resolution, name: str,
-    sources: Sequence[str], period: Period, house_currency: str,
+    naming: _Naming, history: _History, customer: Customer, views: Mapping[str, View], resolution: Resolution,
+    name: str, sources: Sequence[str], period: Period, house_currency: str,
 ) -> TieOut:  # fmt: skip
     def unread(reason: str) -> TieOut:
         return TieOut(customer.name, str(period), name, tuple(sources), None, reason=reason)
@@ -145,18 +154,27 @@ def _one(
     if len(currencies) > 1:
         return unread(f"two currencies stand side by side ({' and '.join(sorted(currencies))})")
     currency = next(iter(currencies), house_currency)
-    left = _add(naming.billed(billings, period, currency))
-    right = _add(naming.invoiced(readings))
+    lines, counts = list(naming.billed(billings, period, currency)), list(naming.invoiced(readings))
+    left = _add((one.name, one.line.quantity, one.money, one.note) for one in lines)
+    right = _add((one, count.quantity, count.amount, count.note) for one, count in counts)
     rows = [
-        Row(product, left.get(product), right.get(product))
+        Row(
+            product, left.get(product), right.get(product),
+            history.since([one for one in lines if one.name == product], product, counts, currency),
+        )
         for product in sorted({*left, *right})
         if _differs(left.get(product, NOTHING), right.get(product, NOTHING), currency)
-    ]
+    ]  # fmt: skip
     billed, invoiced = _all(left.values()), _all(right.values())
+    apart = [row for row in rows if row.since is None]
+    told = (
+        _sentence(apart, billed, invoiced, currency)
+        if apart
+        else "; ".join(f"{one.product} {one.since}" for one in rows)
+    )
     return TieOut(
-        customer.name, str(period), name, tuple(sources), not rows, currency, billed, invoiced, tuple(rows),
-        reason="" if not rows else _sentence(rows, billed, invoiced, currency),
-    )  # fmt: skip
+        customer.name, str(period), name, tuple(sources), not apart, currency, billed, invoiced, tuple(rows), told
+    )
 
 
 def _known(keys: Sequence[Resolved], view: View, read: Mapping[str, Any]) -> tuple[list[Any], str]:
@@ -192,10 +210,8 @@ class _Naming:
         self._of_product = {billed: one.item for one in mine for billed in one.billed}
         self._names: dict[str, str] = {}
 
-    def billed(
-        self, billings: Iterable[tuple[str, Billing]], period: Period, currency: str
-    ) -> Iterator[tuple[str, Decimal, Decimal | None, str]]:
-        """(name, units, money, note) of every line that is due on an invoice of the period."""
+    def billed(self, billings: Iterable[tuple[str, Billing]], period: Period, currency: str) -> Iterator[_Due]:
+        """Every line that is due on an invoice of the period."""
         for connection, billing in billings:
             agreements = {one.id: one for one in billing.agreements}
             for line in billing.lines:
@@ -209,22 +225,84 @@ class _Naming:
                 money: Decimal | None = None
                 if line.unit_price is not None and not books:  # several units may stand there as one, at one price
                     money = round_money(line.quantity * line.unit_price, currency or "USD")
-                yield name, line.quantity, money, f"line {line.id} of {agreement.name}"
+                elif books and line.amount is not None:
+                    money = -line.amount if line.quantity < 0 else line.amount
+                yield _Due(name, connection, agreement, line, money, f"line {line.id} of {agreement.name}")
 
-    def invoiced(self, readings: Iterable[Reading]) -> Iterator[tuple[str, Decimal, Decimal | None, str]]:
-        """The same of every count of the books."""
+    def invoiced(self, readings: Iterable[Reading]) -> Iterator[tuple[str, Count]]:
+        """Every count of the books, under its name."""
         for reading in readings:
             for count in reading.counts:
                 item = next((item for covers, item in self._matching if covers(count)), "")
                 words = (count.sku, *count.aliases, count.name)
                 same = next((self._names[one.casefold()] for one in words if one.casefold() in self._names), "")
-                yield item or same or count.sku or count.name, count.quantity, count.amount, count.note
+                yield item or same or count.sku or count.name, count
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A line that is due on an invoice of the period, under its name."""
+
+    name: str
+    connection: str
+    agreement: Agreement
+    line: BilledLine
+    money: Decimal | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What syncd wrote onto one customer's lines."""
+
+    rules: Sequence[Rule]
+    customer: Customer
+    past: Past
+    zone: ZoneInfo
+
+    def since(
+        self, lines: Sequence[_Due], product: str, counts: Sequence[tuple[str, Count]], currency: str
+    ) -> Since | None:
+        """What was written after the product's invoice, where the invoice shows exactly what stood there before (and
+        the parts of the period before that came too late for its own), in units and in money; None where it does not,
+        or where that is not known."""
+        mine = [count for name, count in counts if name == product]
+        # One that is on no invoice was not there when the newest of them was made.
+        days = [count.dated for count in mine or [count for _, count in counts]]
+        known = [day for day in days if day is not None]
+        if not known or len(known) < len(days):
+            return None
+        newest, units, money, by = max(known), ZERO, list[Decimal | None](), list[str]()
+        late: list[Late] = []
+        for one in lines:
+            line = one.line
+            rules = [rule.name for rule in self.rules if rule.bill and rule.bill.connection == one.connection]
+            site = (one.connection, line.agreement_id, line.product_id, self.customer.name)
+            adding = [keys.added(*site, rule) for rule in rules]
+            before = (
+                (line.quantity, ()) if line.once else stood(line, one.connection, adding, self.past, newest, self.zone)
+            )
+            parts = late_parts(line, one.agreement, [keys.dated(*site, rule, "") for rule in rules], self.past)
+            if before is None or parts is None:
+                return None
+            units, by, late = units + before[0], [*by, *before[1]], [*late, *parts]
+            priced = line.unit_price is not None and not line.once
+            money.append(round_money(before[0] * (line.unit_price or ZERO), currency or "USD") if priced else one.money)
+        there = _add((product, count.quantity, count.amount, "") for count in mine).get(product, NOTHING)
+        whole = sum((one for one in money if one is not None), ZERO) if None not in money else None
+        more, part = sum((one.units for one in late), ZERO), sum((one.amount for one in late), ZERO)
+        expected = Sum(units + more, None if whole is None else whole + part)
+        if not (by or late) or _differs(expected, there, currency):
+            return None
+        return Since(newest, sum((one.line.quantity for one in lines), ZERO) - units, tuple(by), tuple(late))
 
 
 def _due(line: BilledLine, agreement: Agreement, period: Period, books: bool) -> bool:
     """Whether a line stands on an invoice dated in this period: a recurring one, where its agreement's period begins in
     it (ends in it, in arrears); a dated one, where no invoice was made before it. In the books it stands on one."""
     starts, ends = line.starts or date.min, line.ends or date.max
+    if line.meter:  # its invoice is made when its days are over
+        return ends < date.max and ends + DAY in period
     if ends < period.first or starts > period.last:
         return False
     if line.once:
@@ -275,71 +353,6 @@ def _sentence(rows: Sequence[Row], billed: Decimal | None, invoiced: Decimal | N
     if billed is not None and invoiced is not None and currency:
         money = f" ({plain_money(billed, currency)} against {plain_money(invoiced, currency)} {currency})"
     return "; ".join(told) + more + money
-
-
-# --- as JSON and as rows ----------------------------------------------------------------------------------------------
-
-
-def tie_out_json(one: TieOut) -> dict[str, Any]:
-    """One customer, with the lines that differ."""
-
-    def money(value: Decimal | None) -> str | None:
-        return plain_money(value, one.currency) if value is not None and one.currency else None
-
-    def side(sums: Sum | None) -> dict[str, Any] | None:
-        if sums is None:
-            return None
-        return {"quantity": plain(sums.quantity), "amount": money(sums.amount), "notes": list(sums.notes)}
-
-    return {
-        "customer": one.customer,
-        "period": one.period,
-        "connection": one.connection,
-        "against": list(one.against),
-        "agrees": one.agrees,
-        "currency": one.currency or None,
-        "billed": money(one.billed),
-        "invoiced": money(one.invoiced),
-        "difference": money(one.difference),
-        "reason": one.reason,
-        "lines": [
-            {
-                "product": row.product,
-                "billed": side(row.billed),
-                "invoiced": side(row.invoiced),
-                "difference": money(row.difference),
-            }
-            for row in one.rows
-        ],
-    }
-
-
-COLUMNS = (
-    "customer", "period", "connection", "against", "state", "product", "billed quantity", "billed amount",
-    "invoiced quantity", "invoiced amount", "difference", "currency", "note",
-)  # fmt: skip
-
-
-def tie_out_rows(found: Iterable[TieOut]) -> Iterator[tuple[str, ...]]:
-    """One row for each product that differs; one alone for a customer that agrees or could not be read."""
-    for one in found:
-        state = {True: "agrees", False: "differs", None: "unread"}[one.agrees]
-        head = (one.customer, one.period, one.connection, " ".join(one.against), state)
-
-        def money(value: Decimal | None, currency: str = one.currency) -> str:
-            return plain_money(value, currency) if value is not None and currency else ""
-
-        if not one.rows:
-            totals = ("", money(one.billed), "", money(one.invoiced), money(one.difference))
-            yield (*head, "", *totals, one.currency, one.reason)
-        for row in one.rows:
-            sides = [
-                cell
-                for sums in (row.billed, row.invoiced)
-                for cell in ((plain(sums.quantity), money(sums.amount)) if sums else ("", ""))
-            ]
-            notes = [note for sums in (row.billed, row.invoiced) if sums for note in sums.notes]
-            yield (*head, row.product, *sides, money(row.difference), one.currency, "; ".join(notes))
 
 
 def amount_gap(invoiced: Number, found: Target) -> bool:

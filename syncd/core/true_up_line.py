@@ -79,4 +79,7 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
 
 
 def _edited(site: Site, shown: Decimal, known: Decimal) -> str:
+    if site.meter:
+        counts = f"the meter {site.meter!r} counts {plain(shown)} units of {site.period}"
+        return f"{counts}, of which syncd reported {plain(known)}; somebody else reports to it, or took some off"
     return f"syncd's lines of {site.period} sum to {plain(shown)} instead of {plain(known)}"

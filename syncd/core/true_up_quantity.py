@@ -12,7 +12,7 @@ from syncd.core.findings import Number
 from syncd.core.place import Desk, Place
 from syncd.core.true_up import NOTHING, Meddling, Proposal, text_of
 from syncd.money import ZERO, plain
-from syncd.periods import Period
+from syncd.periods import Period, local_date
 
 
 def identity(site: Site) -> str:
@@ -51,7 +51,10 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
         recent, wanted, shown, desk.moment.now, changed_by=changed_by, rival=site.product.rival
     )
     if site.line is not None:
-        return Meddling(stands, guards.edited_by_hand(shown, last, changed_by), contested)
+        # Of a line that it wrote before it was restored, the ledger may have forgotten a later value of its own.
+        forgot = desk.past.forgot
+        forgotten = last is not None and forgot is not None and local_date(last.settled_at, desk.house.zone) <= forgot
+        return Meddling(stands, guards.edited_by_hand(shown, last, changed_by), contested, forgotten)
     if last is not None and last.to > 0:
         gone = f"syncd added line {last.remote_id}, and it is no longer there; somebody removed it"
         return Meddling(stands, gone, contested)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from syncd.core import keys
-from syncd.core.closing import first_open, is_closed, late_words, whole_days
+from syncd.core import keys, meters
+from syncd.core.closing import first_open, is_closed, late_words, may_be_forgotten, whole_days
 from syncd.core.entries import DATED, Entry, EntryState, Intent, LineHistory, Past
 from syncd.errors import Fault, UserFault
 from syncd.model import Agreement, Operation, Posting, Wire
@@ -27,6 +27,7 @@ _BACK = {
     Operation.END_LINE: Operation.ADD_LINE,
     Operation.POST_LINE: Operation.POST_CREDIT,
     Operation.POST_CREDIT: Operation.POST_LINE,
+    Operation.REPORT_USAGE: Operation.REPORT_USAGE,
 }
 
 
@@ -140,7 +141,8 @@ def credit(
 
 
 def retry(entry: Entry, past: Past, wire: Callable[[Posting], Wire], *, by: str) -> Intent:
-    """A new intent for a refused posting; the refused entry stays. Raises UserFault where there is nothing to retry."""
+    """A new intent for a refused posting; the refused entry stays. Where a restored ledger may have forgotten that it
+    was tried again already, it is held. Raises UserFault where there is nothing to retry."""
     intent = entry.intent
     history = past.lines.get(intent.identity, _NOTHING)
     if entry.state is not EntryState.FAILED:
@@ -152,9 +154,10 @@ def retry(entry: Entry, past: Past, wire: Callable[[Posting], Wire], *, by: str)
             Fault(f"entry {entry.id}", f"its line went on since: entry {history.closed.id} is {history.closed.state}.")
         )
     posting = _named(intent, intent.operation, past)
+    asks = may_be_forgotten(intent.operation, intent.period, past.forgot)
     return replace(
         intent,
-        state=EntryState.PLANNED,
+        state=EntryState.HELD if asks else EntryState.PLANNED,
         decided_by=f"person:{by}",
         posting=posting,
         wire=wire(posting),
@@ -168,6 +171,8 @@ def _named(intent: Intent, operation: Operation, past: Past, **fields: object) -
     """The intent's posting under the next name of its identity, with other fields."""
     generation = past.lines.get(intent.identity, _NOTHING).generation
     key = keys.key(past.installation, operation, intent.identity, intent.period, generation)
+    if operation is Operation.REPORT_USAGE:
+        fields["options"] = {**intent.posting.options, meters.PART: meters.part(intent.identity, generation)}
     # No version: that of then is refused for ever once somebody touched the line. The look before sending stands in.
     named: Posting = replace(
         intent.posting, operation=operation, key=key, marker=keys.marker(past.installation, key), version="",
@@ -204,6 +209,8 @@ def _dated_back(entry: Entry, beneath: Sequence[Entry], past: Past, *, today: da
     net = intents[0].to - last.before
     amounts = [one.signed_amount for one in intents]
     amount = None if None in amounts else sum((one for one in amounts if one is not None), ZERO)
+    if last.operation is Operation.REPORT_USAGE and net:
+        return _taken_off(entry, beneath, past, net, amount, today=today, ground=ground)
     if net == 0 or (amount is not None and amount * net < 0):
         raise UserFault(Fault(f"entry {entry.id}", "and those before it do not sum to anything; undo them one by one."))
     starts = min((one.posting.starts for one in intents if one.posting.starts), default=None)
@@ -221,6 +228,26 @@ def _dated_back(entry: Entry, beneath: Sequence[Entry], past: Past, *, today: da
         options={**last.posting.options, "prorate": ""},
     )
     posting = _in_open_days(posting, last.period, ground, today)
+    return replace(last, before=own, to=own - net, amount=posting.amount, posting=posting)
+
+
+def _taken_off(
+    entry: Entry, beneath: Sequence[Entry], past: Past, net: Decimal, amount: Decimal | None, *, today: date,
+    ground: Ground,
+) -> Intent:  # fmt: skip
+    """As much usage the other way, while its period runs: what is invoiced was read from the meter, and stays."""
+    last = (beneath[-1] if beneath else entry).intent
+    if ground.agreement is not None and meters.too_late(last.posting, last.period, ground.agreement):
+        what = f"was reported for {last.period}, which is invoiced: usage cannot be taken off an invoice."
+        raise UserFault(Fault(f"entry {entry.id}", what, "Credit it there, by hand."))
+    own = past.lines.get(last.identity, _NOTHING).own_quantity
+    day = meters.reporting_day(parse_period(last.period), today)
+    day = max(day, *(one.intent.posting.starts or day for one in (entry, *beneath)))
+    posting = _named(
+        last, Operation.REPORT_USAGE, past, quantity=-net, starts=day, ends=day,
+        amount=None if amount is None else abs(amount),
+        description=f"takes back {', '.join(one.id for one in (entry, *beneath))}: {last.posting.description}",
+    )  # fmt: skip
     return replace(last, before=own, to=own - net, amount=posting.amount, posting=posting)
 
 

@@ -19,7 +19,7 @@ from syncd.core.entries import Entry, EntryState, Intent, Past
 from syncd.core.undo import Ground, credit, undo
 from syncd.errors import Fault, UserFault
 from syncd.model import Operation, Posting, Wire
-from syncd.money import plain
+from syncd.money import ZERO, plain
 from syncd.periods import Period, following, local_date, preceding
 
 _LINE = frozenset({Operation.SET_QUANTITY, Operation.ADD_LINE, Operation.END_LINE})
@@ -155,8 +155,8 @@ def _take_back(run: Sequence[Entry], pile: Sequence[Entry], desk: Desk, *, by: s
 def _invoiced_since(run: Sequence[Entry], ground: Ground, desk: Desk) -> dict[Period, Decimal]:
     """The whole periods that were invoiced at the quantity to which these changes raised their line, and by how much.
 
-    The period of a rise is one of them only where it was not invoiced yet: a part that was charged, or refused, says
-    that it was. A fall counts from its own period on: in doubt less is credited.
+    A period of a rise is one of them only where it was not invoiced yet: a part that was charged for it, or refused,
+    says that it was. A fall counts from its own period on: in doubt less is credited.
     """
     found: dict[Period, Decimal] = defaultdict(Decimal)
     agreement = ground.agreement
@@ -168,11 +168,11 @@ def _invoiced_since(run: Sequence[Entry], ground: Ground, desk: Desk) -> dict[Pe
         period = ground.period(desk.today)
         while day < period.first:
             period = preceding(period)
-        charged = any(one.intent.follows == entry.intent.key for one in desk.entries)
+        charged = {one.intent.period for one in desk.entries if one.intent.follows == entry.intent.key}
         if units > 0 and (charged or entry.intent.operation is Operation.ADD_LINE):
             period = following(period)
         while period.last <= agreement.invoiced_through:
-            found[period] += units
+            found[period] += units if str(period) not in charged else ZERO
             period = following(period)
     return {period: units for period, units in sorted(found.items()) if units > 0}
 

@@ -29,9 +29,10 @@ from syncd.core.resolve import ReadError
 from syncd.core.rules import Mappings, Mode
 from syncd.core.shown import derivation_json
 from syncd.cycle.alerting import Scene, tell
-from syncd.cycle.connections import Opened, open_connections
+from syncd.cycle.connections import Opened, logins, open_connections
 from syncd.cycle.posting import post_all, recover
 from syncd.cycle.reading import Evidence, Progress, Readings, read_world
+from syncd.cycle.sent import with_sent
 from syncd.cycle.tracks import recalled, silent
 from syncd.ledger import Ledger
 from syncd.ledger.cycles import TRUSTED, UNMARKED
@@ -50,7 +51,7 @@ APPLY = "apply"
 class Cycle:
     """What one cycle saw and did. `entries`: those that ended, or began to wait, in this cycle.
     `alerts`: how each channel fared; no exit status rests on it. `clock`: what its instant is worth as a mark that the
-    clock may not fall behind."""
+    clock may not fall behind. `restored`: the ledger may have forgotten what it posted before."""
 
     id: str
     plan: Plan
@@ -60,6 +61,7 @@ class Cycle:
     requests: int
     alerts: tuple[Fared, ...] = ()
     clock: str = BELIEVED
+    restored: bool = False
 
     @property
     def failed(self) -> bool:
@@ -107,6 +109,7 @@ class Cycle:
             "requests": self.requests,
             "checksum": self.plan.checksum,
             **({"clock": self.clock} if self.clock != BELIEVED else {}),
+            **({"restored": True} if self.restored else {}),
             **self._told(),
         }
 
@@ -136,9 +139,10 @@ def look(
     stop: threading.Event | None = None,
 ) -> Plan:
     """Reads everything and plans; posts nothing and writes nothing. This is `syncd plan`."""
-    past = ledger.past()
+    past, amnesia = ledger.past(), ledger.restored
     with open_connections(config, kinds, clock, ledger, stop=stop) as opened:
         moment = moment_of(config, clock())
+        past = replace(past, forgot=moment.today) if amnesia else past
         seen = read_world(opened, mappings, past, moment, evidence=_evidence(config, past), progress=progress)
         past, seen = _recalled(config, past, seen, ledger, opened, mappings, moment)
         return _plan(config, mappings, seen, past, moment, seen.errors, counting=counting)
@@ -186,10 +190,12 @@ def run_cycle(
             if agreed is not None and not agreed(plan):
                 raise PlanMoved(plan)
             waiting = ledger.entries(states=OPEN)
-            writing = write_down(plan, waiting, seen.views, past, applying=agreed is not None, restored=bool(amnesia))
+            writing = write_down(plan, waiting, seen.views, past, applying=agreed is not None, restored=amnesia)
             written = _write(ledger, cycle, writing, seen.observations)
-            posted, lost = post_all(ledger, opened, writing.sendable, stop=stop, progress=progress)
-            plan = replace(plan, errors=(*plan.errors, *lost))
+            posted, lost = post_all(
+                ledger, opened, writing.sendable, stop=stop, progress=progress, restored_for=ledger.restored_for(now)
+            )
+            plan = replace(plan, errors=(*plan.errors, *lost), logins=logins(opened))
             ended = {entry.id: entry for entry in (*written, *posted)}
             result = Cycle(
                 cycle,
@@ -199,6 +205,7 @@ def run_cycle(
                 in_doubt=len(ledger.entries(states={EntryState.UNKNOWN})),
                 requests=sum(one.requests() for one in opened.values()),
                 clock=_clock_word(config, trusted=trust_clock),
+                restored=amnesia,
             )
             _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
             if amnesia and not plan.errors and not result.in_doubt:
@@ -273,6 +280,7 @@ def _recalled(
     mappings: Mappings,
     moment: Moment,
 ) -> tuple[Past, Readings]:
+    past = with_sent(past, seen.views, mappings.rules, ledger, moment.today)
     return recalled(past, seen, ledger, opened, mappings, config.house, moment, _evidence(config, past))
 
 

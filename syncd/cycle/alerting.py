@@ -1,4 +1,4 @@
-"""The last phase of a cycle: what is wrong is told (RELIABILITY, rule 10).
+"""The last phase of a cycle, also of one that failed: what is wrong is told (RELIABILITY, rule 10).
 
     settle what was left in flight -> what is news -> write down -> send -> settle
 
@@ -13,7 +13,8 @@ import contextvars
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -21,8 +22,10 @@ import structlog
 from syncd.alerts.channels import Channel, Fared, channels
 from syncd.alerts.messages import Messages, Messenger
 from syncd.alerts.outbox import Desk, TicketDesk, Writing, messages, tickets
+from syncd.clock import Clock
 from syncd.config import Config
 from syncd.config.schema import TicketTable
+from syncd.connect.contract import Connector
 from syncd.core import keys
 from syncd.core.entries import OPEN, Entry, EntryState, LineHistory
 from syncd.core.episodes import Conditions, Episode
@@ -30,7 +33,7 @@ from syncd.core.episodes_found import conditions
 from syncd.core.plan import Plan
 from syncd.core.resolve import Directory, View
 from syncd.core.rules import Mappings, Mode
-from syncd.cycle.connections import Opened
+from syncd.cycle.connections import Opened, open_connections
 from syncd.cycle.posting import post_all, recover
 from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
 from syncd.ledger import Ledger
@@ -43,7 +46,10 @@ RESTING = "in observe no ticket is written"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the phase works with: the cycle as it ended, and what it was made of."""
+    """What the phase works with: the cycle as it ended, and what it was made of.
+
+    `found`: what is wrong, where a cycle came to no plan that could show it; `plan` is None then.
+    """
 
     config: Config
     mappings: Mappings
@@ -51,10 +57,11 @@ class Scene:
     opened: Mapping[str, Opened]
     views: Mapping[str, View]
     cycle: str
-    plan: Plan
+    plan: Plan | None
     ended: Sequence[Entry]
     now: datetime
     stop: threading.Event | None = None
+    found: Conditions | None = None
 
 
 def tell(scene: Scene) -> tuple[Fared, ...]:
@@ -72,14 +79,67 @@ def tell(scene: Scene) -> tuple[Fared, ...]:
         raise
     except Exception as error:  # a bulkhead: telling may not spoil what the cycle did
         log.exception("alerts_failed")
-        told = tuple(Fared(one.number, one.kind, problem=_words(error)) for one in listed)
+        told = tuple(Fared(one.number, one.kind, problem=words(error)) for one in listed)
     for one in told:
         if one.problem:
             log.warning("alert_failing", channel=one.number, kind=one.kind, why=one.problem)
     return told
 
 
-def _words(error: Exception) -> str:
+def tell_trouble(
+    config: Config,
+    mappings: Mappings,
+    kinds: Mapping[str, Connector],
+    ledger: Ledger,
+    clock: Clock,
+    found: Conditions,
+    stop: threading.Event | None = None,
+) -> tuple[Fared, ...]:
+    """Tells what keeps cycles from running or from their end, by the same memory and outbox; how each channel fared.
+
+    Never raises: whatever spoils it (the ledger itself may be the trouble) is logged, and the next cycle tells it.
+    """
+    if not config.alerts or (stop is not None and stop.is_set()):
+        return ()
+    try:
+        with ExitStack() as stack:
+            opened, views = _ticket_systems(config, kinds, ledger, clock, stop, stack)
+            after = ledger.last_cycle()
+            return tell(Scene(config, mappings, ledger, opened, views, after, None, (), clock(), stop, found))
+    except SyncdError as error:
+        log.warning("alerts_failed", why=str(error))
+    except Exception:
+        log.exception("alerts_failed")
+    return ()
+
+
+def _ticket_systems(
+    config: Config,
+    kinds: Mapping[str, Connector],
+    ledger: Ledger,
+    clock: Clock,
+    stop: threading.Event | None,
+    stack: ExitStack,
+) -> tuple[dict[str, Opened], dict[str, View]]:
+    """The connections in which channels keep tickets, with their companies: without those that cannot be had now."""
+    names = {table.ticket.connection for table in config.alerts if table.ticket is not None}
+    opened: dict[str, Opened] = {}
+    views: dict[str, View] = {}
+    for name in sorted(names if config.house.own_mode is not Mode.OBSERVE else ()):
+        alone = replace(config, connections={name: config.connections[name]})
+        try:
+            opened |= stack.enter_context(open_connections(alone, kinds, clock, ledger, remember=True, stop=stop))
+            views[name] = View(name, tuple(opened[name].connection.customers()))
+        except (LedgerBroken, LedgerBusy):
+            raise
+        except Exception as error:  # a bulkhead: messages are told all the same
+            log.warning("alert_unsettled", connection=name, why=words(error))
+            views[name] = View(name, None)
+    return opened, views
+
+
+def words(error: Exception) -> str:
+    """What went wrong, in words that may leave the house: a fault of ours may quote anything."""
     return str(error) if isinstance(error, SyncdError) else f"a fault of syncd ({type(error).__name__}); see the log"
 
 
@@ -104,6 +164,8 @@ def _tell(scene: Scene, listed: Sequence[Channel]) -> tuple[Fared, ...]:
 
 
 def _seen(scene: Scene) -> Conditions:
+    if scene.plan is None:
+        return scene.found or Conditions(())
     tags = {customer.name: customer.tags for customer in scene.mappings.customers}
     return conditions(scene.plan, scene.ledger.entries(states=OPEN), scene.ended, tags)
 
@@ -144,14 +206,14 @@ def _write(
         identity = keys.message(channel.name)
         history = scene.ledger.histories([identity]).get(identity, LineHistory())
         return messages(channel, known, seen, history, opened[channel.name].connection.wire, desk)
-    if scene.plan.mode is Mode.OBSERVE:
+    if scene.config.house.own_mode is Mode.OBSERVE:
         return Writing(resting=RESTING)
     waiting = scene.ledger.entries(states={EntryState.PLANNED}, own=True)
     unsent = {one.intent.key for one in waiting if keys.channel_of(one.intent.identity) == channel.name}
     view = scene.views.get(ticket.connection)
     company, problem = company_of(view.customers if view else None, ticket)
     if problem:
-        return Writing(sendable=unsent, problem=problem)
+        return Writing(sendable=unsent if ticket.connection in opened else set(), problem=problem)
     service = TicketDesk(
         company,
         opened[ticket.connection].connection.wire,
@@ -202,7 +264,7 @@ def _send(scene: Scene, channel: Channel, writing: Writing, opened: Mapping[str,
             raise
         except Exception as error:  # a bulkhead between channels
             log.exception("alert_failed", channel=channel.number)
-            return Fared(channel.number, channel.kind, 0, 1, _words(error))
+            return Fared(channel.number, channel.kind, 0, 1, words(error))
         for entry in ended:
             if entry.state is EntryState.POSTED:
                 sent += 1

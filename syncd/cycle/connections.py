@@ -7,14 +7,15 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd.clock import Clock
+from syncd.clock import Clock, real_now
 from syncd.config import Config, ConnectionConfig
 from syncd.connect.contract import Abilities, Connection, Connector, Context
 from syncd.connect.settings import HttpSettings
 from syncd.core.keys import mark_prefix
+from syncd.core.logins import Login
 from syncd.core.rules import Mappings
 from syncd.ledger import Ledger, LedgerVault
 from syncd.model import Query
@@ -34,7 +35,8 @@ class Opened:
     """One connection, open for one cycle. `requests` tells how many HTTP requests it made so far.
 
     `hasten` is called when postings begin: from then on a vendor's wait longer than the connection's timeout is left to
-    a later cycle instead of being slept through.
+    a later cycle instead of being slept through. `login_ends`: when the sign-in is over if it is not used before, as
+    far as the vendor told when it was used.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Opened:
     threads: int
     requests: Callable[[], int]
     hasten: Callable[[], None] = lambda: None
+    login_ends: Callable[[], datetime | None] = lambda: None
 
     @property
     def abilities(self) -> Abilities:
@@ -116,6 +119,7 @@ def _open(
     else:
         make = _no_way_out(connection.name)
     connector = kinds[connection.kind]
+    vault = LedgerVault(ledger, connection.name)
     context = Context(
         connection.name,
         make,
@@ -123,7 +127,7 @@ def _open(
         config.house.zone,
         config.folder,
         mark_prefix(ledger.installation),
-        LedgerVault(ledger, connection.name),
+        vault,
     )
     return Opened(
         connection.name,
@@ -132,7 +136,14 @@ def _open(
         threads,
         (lambda: gate.requests) if gate is not None else (lambda: 0),
         _hasten(settings, gate),
+        lambda: vault.ends,
     )
+
+
+def logins(opened: Mapping[str, Opened]) -> tuple[Login, ...]:
+    """The sign-ins that were used in this cycle and whose end is known, by the real clock."""
+    now = real_now()
+    return tuple(Login(name, ends, now) for name, one in opened.items() if (ends := one.login_ends()) is not None)
 
 
 def _hasten(settings: object, gate: Gate | None) -> Callable[[], None]:

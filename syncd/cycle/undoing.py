@@ -187,7 +187,8 @@ def _wire(one: Opened, billings: Mapping[tuple[str, str], Billing], moment: Mome
         elif not one.abilities.keeps_quantity and billing is not None:
             reason = one.connection.refusal(posting, billing, one.connection.products(), moment)
         if reason:
-            raise UserFault(Fault(one.name, f"does not take this back: {reason}.", "Take it back there, by hand."))
+            told = f"{one.name} does not take this back: {reason}."
+            raise UserFault(Fault(one.name, told, "Take it back there, by hand."))
         return one.connection.wire(posting)
 
     return wire

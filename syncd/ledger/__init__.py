@@ -1,6 +1,6 @@
 """The ledger: every intent, what was sent, what came of it, and what was read, durably and provably.
 
-`store` is the door; nothing else opens a transaction. Alembic is imported only where a ledger is made or migrated.
+`store` is what others use; only `door` opens transactions. Alembic is imported only where a ledger is made or migrated.
 """
 
 from __future__ import annotations

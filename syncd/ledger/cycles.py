@@ -7,7 +7,7 @@ writes its own row and nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from syncd.ledger.lookup import chunks
 from syncd.model import State
 
 Row = dict[str, Any]
-# What a cycle's summary may say under "clock".
+# What a cycle's summary may say under "clock"; under "restored" stands `true` where the ledger did not trust itself.
 TRUSTED, UNMARKED = "trusted", "unmarked"
 
 
@@ -107,21 +107,53 @@ def latest_as_of(connection: Connection, after: datetime | None) -> datetime | N
     it may have posted.
     """
     cycle = tables.cycle
-    wanted = select(cycle.c.number, cycle.c.as_of).where(~_says(UNMARKED)).order_by(cycle.c.as_of.desc()).limit(1)
+    wanted = (
+        select(cycle.c.number, cycle.c.as_of).where(~_says("clock", UNMARKED)).order_by(cycle.c.as_of.desc()).limit(1)
+    )
     if after is not None:
         wanted = wanted.where(cycle.c.as_of > instant_text(after))
     row = connection.execute(wanted).one_or_none()
     if row is None:
         return None
-    trusted = connection.execute(select(func.max(cycle.c.number)).where(_says(TRUSTED))).scalar_one()
+    trusted = connection.execute(select(func.max(cycle.c.number)).where(_says("clock", TRUSTED))).scalar_one()
     if trusted is not None:
         row = connection.execute(wanted.where(cycle.c.number >= trusted)).one_or_none()
     return instant(row.as_of) if row is not None else None
 
 
-def _says(word: str) -> ColumnElement[bool]:
-    """Whether a cycle's summary says so of its clock; its JSON is canonical, so that its text can be searched."""
-    return func.coalesce(tables.cycle.c.summary, "").contains(canonical({"clock": word})[1:-1], autoescape=True)
+def forgot(connection: Connection) -> date | None:
+    """The MSP's day before which a restored ledger may have forgotten what it posted: that of the last cycle in which
+    it did not trust itself; None where there was none."""
+    cycle = tables.cycle
+    newest = select(cycle.c.day).order_by(cycle.c.number.desc()).limit(1)
+    trusted = connection.execute(select(tables.meta.c.restored)).scalar_one() is None
+    told = connection.execute(newest.where(_says("restored", True)) if trusted else newest).scalar_one_or_none()
+    return None if told is None else day(told)
+
+
+def restored_for(connection: Connection, now: datetime) -> timedelta | None:
+    """How long ago a restored ledger looked at the billing systems for the first time since, as the clock of then told;
+    nothing where it has yet to do so, None where it never was restored. Cycles whose clock was not believed tell
+    nothing."""
+    cycle = tables.cycle
+    amnesic, ended = _says("restored", True), cycle.c.state == "done"
+
+    def newest(*where: ColumnElement[bool]) -> int:
+        return connection.execute(select(func.max(cycle.c.number)).where(ended, *where)).scalar_one() or 0
+
+    last = newest(amnesic)
+    restored = connection.execute(select(tables.meta.c.restored)).scalar_one() is not None
+    if not last or (restored and newest(~amnesic) > last):
+        return timedelta() if restored else None
+    since = newest(~amnesic, cycle.c.number < last)
+    first = select(func.min(cycle.c.as_of)).where(ended, amnesic, ~_says("clock", UNMARKED), cycle.c.number > since)
+    told = connection.execute(first.where(cycle.c.number <= last)).scalar_one()
+    return now - instant(told) if told is not None else timedelta()
+
+
+def _says(name: str, value: object) -> ColumnElement[bool]:
+    """Whether a cycle's summary says so; its JSON is canonical, so that its text can be searched."""
+    return func.coalesce(tables.cycle.c.summary, "").contains(canonical({name: value})[1:-1], autoescape=True)
 
 
 def observe(connection: Connection, cycle_id: str, now: datetime, seen: Sequence[Observation]) -> int:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import date
 from decimal import Decimal
 
 import structlog
 from sqlalchemy import Connection, select, true
 
-from syncd.core.entries import Entry, EntryState, Intent
+from syncd.core.closing import may_be_forgotten
+from syncd.core.entries import DATED, LOOKED, Entry, EntryState, Intent
 from syncd.core.keys import OWN
 from syncd.errors import Fault, UserFault
 from syncd.ledger.lookup import chunks, counted, resolve
@@ -23,7 +25,6 @@ from syncd.money import ZERO, plain
 
 _log = structlog.get_logger()
 
-_DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT})
 _NOT_SENT = frozenset({EntryState.HELD, EntryState.PLANNED})
 
 
@@ -76,7 +77,7 @@ def _obstacles(connection: Connection, intents: Sequence[Intent], moved: Collect
         busy.update(connection.execute(wanted).scalars())
     for portion in chunks(asked):
         known.update(connection.execute(select(entry.c.key).where(entry.c.key.in_(portion))).scalars())
-    own = _proven_sums(connection, {intent.identity for intent in intents if intent.operation in _DATED})
+    own = _proven_sums(connection, {intent.identity for intent in intents if intent.operation in DATED})
 
     reasons: dict[int, str] = {}
     here: set[str] = set()
@@ -90,7 +91,7 @@ def _obstacles(connection: Connection, intents: Sequence[Intent], moved: Collect
             reasons[number] = "its key is in the ledger"
         elif intent.identity in here:
             reasons[number] = "the plan names this line twice"
-        elif intent.operation in _DATED and intent.before != due_from:
+        elif intent.operation in DATED and intent.before != due_from:
             reasons[number] = f"planned from {plain(intent.before)}, but {plain(due_from)} stand there now"
         elif intent.follows and intent.follows not in known and intent.follows not in keys:
             reasons[number] = "what it follows is not in the ledger"
@@ -128,11 +129,21 @@ def _spread(intents: Sequence[Intent], reasons: dict[int, str]) -> None:
                 waiting.append(other)
 
 
-def decide(pen: Pen, ids: Sequence[str], to: EntryState, by: str, why: str = "") -> list[Entry]:
+def decide(
+    pen: Pen,
+    ids: Sequence[str],
+    to: EntryState,
+    by: str,
+    why: str = "",
+    *,
+    looked: bool = False,
+    forgot: date | None = None,
+) -> list[Entry]:
     """Moves held entries to PLANNED or REJECTED in a person's name, each leader with its held followers.
 
-    All or none: raises one UserFault that lists every id that is unknown, ambiguous or not held, and every follower
-    whose leader is not on the way.
+    `forgot`: as in `Past`; what may be billed already without the ledger's knowing is approved only by who says that
+    they `looked`. All or none: raises one UserFault that lists every id that is unknown, ambiguous, not held or not
+    looked for, and every follower whose leader is not on the way.
     """
     if not by.strip():
         raise UserFault(Fault("--by", "is empty.", "Give the name of the person who decides."))
@@ -141,11 +152,30 @@ def decide(pen: Pen, ids: Sequence[str], to: EntryState, by: str, why: str = "")
         chosen.setdefault(kept.row["id"], kept)
     if to is EntryState.PLANNED:
         faults += _without_leader(pen.connection, chosen)
+    unsure = {
+        entry_id
+        for entry_id, kept in chosen.items()
+        if to is EntryState.PLANNED and may_be_forgotten(Operation(kept.row["operation"]), kept.row["period"], forgot)
+    }
+    if not looked:
+        faults += [_not_looked_for(chosen[entry_id]) for entry_id in sorted(unsure)]
     if faults:
         raise UserFault(faults)
-    said = {"decided_by": f"person:{by.strip()}"} | ({"note": why} if why else {})
-    moved = [pen.move(kept, to, said, only=true()) for kept in sorted(chosen.values(), key=lambda one: one.row["seq"])]
+    moved = []
+    for kept in sorted(chosen.values(), key=lambda one: one.row["seq"]):
+        note = LOOKED if kept.row["id"] in unsure else why
+        said = {"decided_by": f"person:{by.strip()}"} | ({"note": note} if note else {})
+        moved.append(pen.move(kept, to, said, only=true()))
     return [kept.entry for kept in moved if kept is not None]
+
+
+def _not_looked_for(kept: Kept) -> Fault:
+    place = kept.row["connection"]
+    return Fault(
+        f"entry {kept.row['id']}",
+        f"is for {kept.row['period']}, which was over when the ledger was restored: it may be billed already.",
+        f"Look in {place}. If it is not there: the same command with --looked; if it is: syncd reject.",
+    )
 
 
 def _chosen(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, Kept], list[Fault]]:

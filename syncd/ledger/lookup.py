@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, TextClause, case, func, select, true
 
 from syncd.core.entries import Closed, Entry, EntryState, LineHistory, Settled
 from syncd.core.keys import OWN
@@ -122,26 +121,14 @@ def chunks(values: Collection[str]) -> Iterator[Sequence[str]]:
         yield listed[start : start + _CHUNK]
 
 
-def own_quantities(connection: Connection, identities: Collection[str] | None = None) -> dict[str, Decimal]:
-    """The sum of syncd's own dated lines of each identity that has any, open entries counted as if posted.
-
-    Summed here and not by the database, which would sum text as binary floats.
-    """
-    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    # The state is looked at here, because SQLite would rather take the index over states and read every row.
-    for only in _portions(identities):
-        for row in connection.execute(_dated(only)).mappings():
-            sums[row["identity"]] += counted(dict(row))
-    return dict(sums)
-
-
 @lru_cache(maxsize=4)
 def _dated(only: ColumnElement[bool]) -> Select[Any]:
     return select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED, only)
 
 
 def counted(row: Mapping[str, Any]) -> Decimal:
-    """What an entry adds to the sum of syncd's own lines under its identity. Raises LedgerBroken."""
+    """What an entry adds to the sum of syncd's own lines under its identity; usage bears its own sign. Raises
+    LedgerBroken."""
     if row["state"] not in _COUNTED:
         return ZERO
     quantity = number(row["quantity"], f"an entry of {row['identity']}")
@@ -155,49 +142,83 @@ def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool
         yield from (entry.c.identity.in_(portion) for portion in chunks(identities))
 
 
-def histories(connection: Connection, identities: Collection[str] | None = None) -> dict[str, LineHistory]:
-    """What the ledger knows of each identity that has an entry: of those named, or of all but syncd's own actions."""
-    generations: dict[str, int] = {}
-    closed: dict[str, Closed] = {}
-    recent: defaultdict[str, list[Settled]] = defaultdict(list)
-    opened: dict[str, Entry] = {}
+def histories(connection: Connection, identities: Collection[str] | None = None) -> Mapping[str, LineHistory]:
+    """What the ledger knows of each identity that has an entry: of those named, or of all but syncd's own actions.
+
+    As of one moment: all of it is read here. What cannot be understood raises LedgerBroken when it is looked at.
+    """
+    found = _Histories()
     for only in _portions(identities):
-        newest, written = _ended(only)
-        for row in connection.execute(newest):
-            generations[row.identity] = row.generation
-            closed[row.identity] = Closed(
-                row.id, state_of(row.state, f"entry {row.id}"), row.fingerprint, row.note, row.decided_by, row.undo_of
-            )
-        for row in connection.execute(written):
-            recent[row.identity].append(
-                Settled(
-                    row.id,
-                    number(row.before, f"entry {row.id}"),
-                    number(row.after, f"entry {row.id}"),
-                    instant(row.settled_at),
-                    row.remote_id,
-                )
-            )
-        opened |= {one.intent.identity: one for one in entries(connection, IS_OPEN, only)}
-    own = own_quantities(connection, identities)
-    return {
-        identity: LineHistory(
-            generation=generations.get(identity, 0),
-            open=opened.get(identity),
-            closed=closed.get(identity),
-            posted=recent[identity][-1] if identity in recent else None,
-            own_quantity=own.get(identity, ZERO),
-            recent=tuple(recent.get(identity, ())),
+        found.ended.update((row[0], row) for row in connection.execute(_newest(only)).all())
+        # The state is looked at later, because SQLite would rather take the index over states and read every row.
+        for row in connection.execute(_dated(only)).all():
+            found.dated.setdefault(row[0], []).append(row)
+        found.opened.update((one.intent.identity, one) for one in entries(connection, IS_OPEN, only))
+    # Where one entry ended, the newest is all there is.
+    for portion in chunks([identity for identity, row in found.ended.items() if row.generation > 1]):
+        for row in connection.execute(_written(entry.c.identity.in_(portion))).all():
+            found.written.setdefault(row[0], []).append(row)
+    found.names = {**found.ended, **found.opened}
+    return found
+
+
+class _Histories(Mapping[str, LineHistory]):
+    """Identity -> its history, made of its rows when it is looked at: of a long past, most never is."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, Row[Any]] = {}
+        self.written: dict[str, list[Row[Any]]] = {}
+        self.dated: dict[str, list[Row[Any]]] = {}
+        self.opened: dict[str, Entry] = {}
+        self.names: Mapping[str, object] = {}
+        self._made: dict[str, LineHistory] = {}
+
+    def __getitem__(self, identity: str) -> LineHistory:
+        made = self._made.get(identity)
+        if made is None:
+            if identity not in self.names:
+                raise KeyError(identity)
+            made = self._made[identity] = self._of(identity)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _of(self, identity: str) -> LineHistory:
+        ended = self.ended.get(identity)
+        posted: Sequence[Row[Any]] = self.written.get(identity, ())
+        if ended is not None and ended.generation == 1 and ended.state == EntryState.POSTED:
+            posted = (ended,)
+        recent = tuple(_settled(row) for row in posted)
+        # Summed here and not by the database, which would sum text as binary floats.
+        own = sum((counted(dict(row._mapping)) for row in self.dated.get(identity, ())), ZERO)
+        return LineHistory(
+            generation=ended.generation if ended is not None else 0,
+            open=self.opened.get(identity),
+            closed=_closed(ended) if ended is not None else None,
+            posted=recent[-1] if recent else None,
+            own_quantity=own,
+            recent=recent,
         )
-        for identity in {**generations, **opened}
-    }
 
 
-@lru_cache(maxsize=4)
-def _ended(only: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
-    """The newest terminal entry of each identity, and the newest two that were posted."""
+def _closed(row: Row[Any]) -> Closed:
+    state = state_of(row.state, f"entry {row.id}")
+    return Closed(row.id, state, row.fingerprint, row.note, row.decided_by, row.undo_of)
+
+
+def _settled(row: Row[Any]) -> Settled:
+    what = f"entry {row.id}"
+    return Settled(row.id, number(row.before, what), number(row.after, what), instant(row.settled_at), row.remote_id)
+
+
+def _ends(only: ColumnElement[bool]) -> Subquery:
+    """Of each identity: how many entries ended, the newest of them, and the newest that was posted."""
     ended = case((entry.c.state.in_(TERMINAL_STATES), entry.c.seq))
-    ends = (
+    return (
         select(
             entry.c.identity,
             func.count(ended).label("generation"),
@@ -208,11 +229,19 @@ def _ended(only: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
         .group_by(entry.c.identity)  # over all states, so that one pass over an index answers it
         .subquery()
     )
-    columns = entry.c
-    newest = select(
-        ends.c.generation,
-        *(columns[name] for name in "identity id state fingerprint note decided_by undo_of".split()),
-    ).join_from(ends, entry, columns.seq == ends.c.closed)
+
+
+@lru_cache(maxsize=4)
+def _newest(only: ColumnElement[bool]) -> Select[Any]:
+    """The newest terminal entry of each identity."""
+    ends, names = _ends(only), "identity id state fingerprint note decided_by undo_of before after settled_at remote_id"
+    columns = (entry.c[name] for name in names.split())
+    return select(*columns, ends.c.generation).join_from(ends, entry, entry.c.seq == ends.c.closed)
+
+
+def _written(only: ColumnElement[bool]) -> Select[Any]:
+    """The newest two entries of each identity that were posted, oldest first."""
+    ends = _ends(only)
     # The one before the newest is looked up by the index, so that a long history costs no more than a short one.
     former = entry.alias("former")
     before_that = (
@@ -224,12 +253,11 @@ def _ended(only: ColumnElement[bool]) -> tuple[Select[Any], Select[Any]]:
         )
         .scalar_subquery()
     )
-    written = (
-        select(*(columns[name] for name in "identity id before after settled_at remote_id".split()))
-        .join_from(ends, entry, columns.seq.in_((ends.c.posted, before_that)))
-        .order_by(columns.seq)
+    return (
+        select(*(entry.c[name] for name in "identity id before after settled_at remote_id".split()))
+        .join_from(ends, entry, entry.c.seq.in_((ends.c.posted, before_that)))
+        .order_by(entry.c.seq)
     )
-    return newest, written
 
 
 def matching(

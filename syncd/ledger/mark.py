@@ -29,9 +29,19 @@ def note(path: Path, installation: str, events: int) -> None:
 
 def noted(path: Path, installation: str) -> int:
     """How many events the ledger of this installation once had, as far as the mark knows; 0 where it does not."""
+    whose, events = _read(path)
+    return events if whose == installation else 0
+
+
+def kept(path: Path) -> int:
+    """As `noted`, of whichever ledger lay here last."""
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[str, int]:
     try:
         first, _, _ = files.side(path, SUFFIX).read_bytes().partition(b"\n")
-        words = first.decode("ascii").split()
-        return int(words[1]) if len(words) == 2 and words[0] == installation else 0
+        installation, events = first.decode("ascii").split()
+        return installation, int(events)
     except (OSError, ValueError):
-        return 0
+        return "", 0

@@ -222,6 +222,7 @@ def open_file(path: Path, clock: Clock, *, create: bool, check: bool = True) -> 
             raise UserFault(
                 Fault("[syncd] database", f"there is no ledger at {path} yet.", "Run `syncd run --once` first.")
             )
+        _refuse_loss(path)
         make(path, clock)
     files.keep_private(path)
     opened = connect(path)
@@ -236,6 +237,15 @@ def open_file(path: Path, clock: Clock, *, create: bool, check: bool = True) -> 
         opened.dispose()
         raise
     return opened
+
+
+def _refuse_loss(path: Path) -> None:
+    """Raises LedgerBroken where the ledger is gone that once lay here: a new one would know of nothing it posted."""
+    if events := mark.kept(path):
+        raise LedgerBroken(
+            f"there is no ledger at {path}, and the mark beside it says that there was one, with {events} events: "
+            f"restore a backup (syncd restore FILE), or remove {files.side(path, mark.SUFFIX).name} to begin a new one."
+        )
 
 
 def make(path: Path, clock: Clock) -> None:

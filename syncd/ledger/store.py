@@ -1,24 +1,20 @@
-"""The ledger: what syncd intends, what it sent and what came of it. The only module that opens transactions.
+"""The ledger: what syncd intends, what it sent and what came of it, and what it read.
 
-Any process may read, write intents and decide on held ones; only the one that claimed the ledger may send and settle.
-Every public method is one transaction at most, and none is ever open over a network call. Order comes from row
+Every public method is one transaction at most (`door`), and none is ever open over a network call. Order comes from row
 numbers and hashes, never from the clock. Thread-safe.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, delete, exists, insert, select, true, update
+from sqlalchemy import delete, exists, insert, select, true
 
-from syncd.clock import Clock, running_seconds
+from syncd.clock import running_seconds
 from syncd.core.aggregate import Track
 from syncd.core.entries import (
     TRANSITIONS,
@@ -29,17 +25,18 @@ from syncd.core.entries import (
     LineHistory,
     Observation,
     Past,
+    Sent,
     Sighting,
 )
 from syncd.core.episodes import Episode
-from syncd.errors import LedgerBroken, LedgerBusy, SyncdError
-from syncd.ledger import cycles, engine, episodes, lookup, series, tables, verify
+from syncd.errors import LedgerBusy, SyncdError
+from syncd.ledger import cycles, engine, episodes, lookup, sent, series, tables
 from syncd.ledger.codec import instant_text
-from syncd.ledger.engine import Claim, Place
+from syncd.ledger.door import Door
 from syncd.ledger.episodes import Told
 from syncd.ledger.intents import decide, may_leave, put
 from syncd.ledger.lookup import Event
-from syncd.ledger.pen import Kept, Pen, checked, pen
+from syncd.ledger.pen import Kept, checked
 from syncd.ledger.projection import SAID
 from syncd.ledger.tables import meta, token
 from syncd.model import Wire
@@ -50,135 +47,13 @@ _log = structlog.get_logger()
 _NOT_POSTED = "nothing was posted"
 # A token answer takes seconds; whoever holds the turn longer has died with it.
 TURN = timedelta(minutes=3)
-# So many events are proven in a second or two; a longer record is proven by `ledger verify`, and each entry before it
-# is sent.
-_PROVEN_AT_CLAIM = 10_000
 _OUTCOME = "the outcome is not recorded yet, and will be looked up at the vendor"
 # These two moves have doors of their own: a person's name, and the fencing token.
 _OWN_DOORS = frozenset({(EntryState.HELD, EntryState.PLANNED), (EntryState.PLANNED, EntryState.SENDING)})
 
 
-class Ledger:
-    """An open ledger; see `open`. Closing it gives up the claim."""
-
-    def __init__(self, place: Place, clock: Clock, *, check: bool) -> None:
-        self.place = place
-        self._clock = clock
-        self._checked = check
-        self._turn = threading.RLock()  # there is one writer; threads wait here instead of polling
-        self._claim: Claim | None = None
-        self._epoch: int | None = None
-        with self._read() as connection:
-            self.installation: str = connection.execute(select(meta.c.installation)).scalar_one()
-        if check:
-            self._look_for_amnesia()
-
-    @classmethod
-    def open(cls, url: str, clock: Clock, *, folder: Path, create: bool = True, check: bool = True) -> Ledger:
-        """Opens `sqlite:///…` (relative to `folder`) or `postgresql+psycopg://…`; makes it first unless `create` is
-        False.
-
-        `check=False` is for `ledger verify` alone: a broken ledger opens, but cannot be claimed. Raises UserFault
-        (no such ledger, another kind of database, a newer schema, a network file system), LedgerBusy, LedgerBroken,
-        SyncdError (unwritable).
-        """
-        place = engine.open_place(url, folder, clock, create=create, check=check)
-        try:
-            return cls(place, clock, check=check)
-        except BaseException:
-            place.close()
-            raise
-
-    def close(self) -> None:
-        """Gives up the claim and the database; may be called twice."""
-        self.place.close()
-        self._give_up()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # Transactions
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self.place.worded("nothing was read"), engine.reading(self.place.engine) as connection:
-            yield connection
-
-    @contextmanager
-    def _write(
-        self, consequence: str = "nothing of this step was written", *, claimed: bool = False
-    ) -> Iterator[Connection]:
-        with self._turn, self.place.worded(consequence), engine.writing(self.place.engine) as connection:
-            self.place.same()
-            if claimed and self._epoch is None:
-                raise LedgerBusy(f"this process does not hold the ledger {self.place.name}, so it may not send.")
-            if self._epoch is not None and connection.execute(select(meta.c.epoch)).scalar_one() != self._epoch:
-                raise LedgerBusy(
-                    f"another syncd took over the ledger {self.place.name}: this one may not write to it any more. "
-                    "Stop it."
-                )
-            if self._claim is not None and not self._claim.holds(connection):
-                raise LedgerBusy(
-                    f"this process lost its claim on the ledger {self.place.name}, so it may not write; {consequence}."
-                )
-            yield connection
-
-    @contextmanager
-    def _recording(self, consequence: str, *, claimed: bool = False) -> Iterator[Pen]:
-        """A writing transaction that adds to the record."""
-        with self._turn:
-            with self._write(consequence, claimed=claimed) as connection, pen(connection, self._clock()) as held:
-                yield held
-            self.place.note(self.installation, held.events)
-
-    def _look_for_amnesia(self) -> None:
-        once = self.place.noted(self.installation)  # read first: it never runs ahead of the ledger
-        with self._read() as connection:
-            told = connection.execute(select(meta.c.events, meta.c.restored)).one()
-        if once > told.events and told.restored is None:
-            with self._write() as connection:
-                connection.execute(update(meta).values(restored=meta.c.events))
-            _log.warning("ledger_went_back", ledger=self.place.name, events=told.events, once=once)
-
-    # The single writer
-
-    def claim(self, role: str, wait: timedelta = timedelta(seconds=10)) -> None:
-        """Becomes the single writer until `close`. `role` is the command, for people ("run").
-
-        Where it already is, nothing happens; where the claim was lost, it is taken anew.
-
-        Raises LedgerBusy, naming the holder, where another one still is after `wait`.
-        """
-        if self._claim is not None and not self._claim.lost():
-            return
-        self._give_up()
-        if not self._checked:
-            self.place.check_sound()
-            self._checked = True
-        held = self.place.claim(role, self._clock(), wait)
-        try:
-            with self._write() as connection:
-                if not held.holds(connection):
-                    raise LedgerBusy(f"the claim on the ledger {self.place.name} was lost at once. Try again.")
-                connection.execute(update(meta).values(epoch=meta.c.epoch + 1))
-                epoch: int = connection.execute(select(meta.c.epoch)).scalar_one()
-        except BaseException:
-            held.release()
-            raise
-        self._claim, self._epoch = held, epoch
-        if self.head()[0] <= _PROVEN_AT_CLAIM and (wrong := self.verify()):
-            self._give_up()
-            raise LedgerBroken(f"the record is broken, nothing is posted: {wrong[0]} See: syncd ledger verify")
-
-    def _give_up(self) -> None:
-        held, self._claim, self._epoch = self._claim, None, None
-        if held is not None:
-            held.release()
+class Ledger(Door):
+    """An open ledger; see `open`."""
 
     # Cycles
 
@@ -233,6 +108,12 @@ class Ledger:
         None where there is none. What the clock must not fall behind (RELIABILITY, "Time")."""
         with self._read() as connection:
             return cycles.latest_as_of(connection, after)
+
+    def restored_for(self, now: datetime) -> timedelta | None:
+        """How long ago it looked at the billing systems for the first time since it was restored: what it forgot may be
+        on its way for as long as a request lives. None where it never was restored."""
+        with self._read() as connection:
+            return cycles.restored_for(connection, now)
 
     def line(self, line_id: str) -> bytes | None:
         """The derivation of a plan line as it last was."""
@@ -304,6 +185,7 @@ class Ledger:
                 lines=lookup.histories(connection, identities),
                 sightings=cycles.load_sightings(connection),
                 customers=cycles.load_customers(connection),
+                forgot=cycles.forgot(connection),
             )
 
     def write(
@@ -353,10 +235,15 @@ class Ledger:
             found = lookup.resolve(connection, id)
             return None if found is None else checked(connection, found).entry
 
-    def histories(self, identities: Collection[str]) -> dict[str, LineHistory]:
+    def histories(self, identities: Collection[str]) -> Mapping[str, LineHistory]:
         """What is known of these identities, syncd's own actions too; those without an entry are left out."""
         with self._read() as connection:
             return lookup.histories(connection, identities)
+
+    def sent(self, identities: Collection[str]) -> dict[str, Sent]:
+        """Mark -> the money of each posted dated line of these identities that was not undone."""
+        with self._read() as connection:
+            return sent.load(connection, self.installation, identities)
 
     def episodes(self) -> dict[str, dict[str, Episode]]:
         """What was told on which channel: channel -> key of the condition -> its episode."""
@@ -450,45 +337,16 @@ class Ledger:
                 )
             return moved.entry
 
-    def approve(self, ids: Sequence[str], by: str) -> list[Entry]:
-        """Held entries become planned in a person's name, with their followers. All or none: raises one UserFault."""
+    def approve(self, ids: Sequence[str], by: str, *, looked: bool = False) -> list[Entry]:
+        """Held entries become planned in a person's name, with their followers. All or none: raises one UserFault.
+
+        `looked`: the person looked in the billing system, and it is not there. Without that, nothing is approved for a
+        period that was over when the ledger was restored."""
         with self._recording(_NOT_POSTED) as held:
-            return decide(held, ids, EntryState.PLANNED, by)
+            forgot = cycles.forgot(held.connection)
+            return decide(held, ids, EntryState.PLANNED, by, looked=looked, forgot=forgot)
 
     def reject(self, ids: Sequence[str], why: str, by: str) -> list[Entry]:
         """Held entries end, with their followers. All or none: raises one UserFault."""
         with self._recording(_NOT_POSTED) as held:
             return decide(held, ids, EntryState.REJECTED, by, why)
-
-    # The record
-
-    def head(self) -> tuple[int, str]:
-        """How many events there are, and the hash of the last: what an outside witness keeps."""
-        with self._read() as connection:
-            told = connection.execute(select(meta.c.events, meta.c.head)).one()
-            return told.events, told.head
-
-    def verify(self) -> list[str]:
-        """Recomputes the whole record; what is wrong with it, in words."""
-        found: list[str] = []
-        try:
-            with self._read() as connection:
-                found.extend(verify.problems(connection, self.place.damage))
-                found.extend(verify.went_back(connection, self.place.noted(self.installation)))
-        except LedgerBroken as broken:
-            found.append(str(broken))
-        return found
-
-    @property
-    def restored(self) -> bool:
-        """The ledger came from a backup, or went back, and may have forgotten what it posted: nothing is posted
-        unasked until every line was looked at and `trust` was called (RELIABILITY, rule 12)."""
-        with self._read() as connection:
-            return connection.execute(select(meta.c.restored)).scalar_one() is not None
-
-    def trust(self) -> None:
-        """Everything that may have been posted after the backup was looked at."""
-        with self._write(claimed=True) as connection:
-            connection.execute(update(meta).values(restored=None))
-            events: int = connection.execute(select(meta.c.events)).scalar_one()
-        self.place.note(self.installation, events)

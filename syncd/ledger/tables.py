@@ -25,7 +25,7 @@ from sqlalchemy import (
 from syncd.core.entries import TERMINAL
 
 # The migration that these tables correspond to; a test compares it with Alembic's own head.
-SCHEMA = "0003"
+SCHEMA = "0004"
 # "sync" in ASCII, in the header of the file: tells a ledger from any other SQLite database.
 APPLICATION_ID = 0x73796E63
 
@@ -35,7 +35,7 @@ TERMINAL_STATES = tuple(sorted(state.value for state in TERMINAL))
 # Spelled as in the partial indexes: SQLite uses one only for a condition that it recognises.
 IS_OPEN = text("state IN ('held', 'planned', 'sending', 'unknown')")
 IS_RUNNING = text("state = 'running'")
-IS_DATED = text("operation IN ('post_line', 'post_credit')")
+IS_DATED = text("operation IN ('post_line', 'post_credit', 'report_usage')")
 
 
 # Compared byte by byte in every database, whatever language it was made for.

@@ -31,6 +31,7 @@ class _Body(msgspec.Struct):
     refresh: str
     access: str
     good_until: datetime
+    ends: datetime | None = None
 
 
 class LedgerVault:
@@ -39,6 +40,8 @@ class LedgerVault:
     def __init__(self, ledger: Ledger, connection: str) -> None:
         self._ledger = ledger
         self._connection = connection
+        # When the refresh token that was last kept or found here is over; None where no vendor told, or none was asked.
+        self.ends: datetime | None = None
 
     def turn(self) -> AbstractContextManager[object]:
         """One process at a time, over the whole installation."""
@@ -57,14 +60,16 @@ class LedgerVault:
         except (InvalidTag, msgspec.DecodeError, ValueError):
             _log.warning("tokens_altered", connection=self._connection, consequence="the configured one is used")
             return None
-        return Tokens(body.refresh, body.access, body.good_until)
+        self.ends = body.ends
+        return Tokens(body.refresh, body.access, body.good_until, body.ends)
 
     def keep(self, seed: str, tokens: Tokens) -> None:
         """One committed transaction."""
         named, nonce = self._named(seed), secrets.token_bytes(_NONCE)
-        body = msgspec.json.encode(_Body(tokens.refresh, tokens.access, tokens.good_until))
+        body = msgspec.json.encode(_Body(tokens.refresh, tokens.access, tokens.good_until, tokens.ends))
         sealed = self._cipher(seed).encrypt(nonce, body, self._bound(named))
         self._ledger.keep_sealed(self._connection, named, nonce + sealed)
+        self.ends = tokens.ends
 
     def _cipher(self, seed: str) -> AESGCM:
         # Loaded where a token rotates, and nowhere else.

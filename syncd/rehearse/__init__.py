@@ -232,7 +232,7 @@ class _Play:
             self._mischief = Mischief(seed, self._theatre.doubles, changes)
         done, rests = self._until_rest(before)
         if approve_held and (held := self._entries(EntryState.HELD)):
-            self._ledger.approve([entry.id for entry in held if not entry.intent.follows], by=PERSON)
+            self._ledger.approve([entry.id for entry in held if not entry.intent.follows], by=PERSON, looked=True)
             done, rests = self._until_rest(before)
         counted = self._counted(EntryState.POSTED)
         doubtful = tuple(change for state in sorted(_BUSY) for change in self._counted(state))

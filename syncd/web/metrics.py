@@ -103,7 +103,11 @@ def _sources(now: Snapshot) -> Iterator[Metric]:
             suspect.add_metric([source.name], int(bool(source.suspect)))
         if source.last_good is not None:
             good.add_metric([source.name], source.last_good.timestamp())
-    yield from (up, suspect, good)
+    until = "When its sign-in is over if nobody uses it before."
+    ends = GaugeMetricFamily("syncd_login_ends_timestamp_seconds", until, labels=["connection"])
+    for login in now.cycle.plan.logins if now.cycle else ():
+        ends.add_metric([login.connection], login.ends.timestamp())
+    yield from (up, suspect, good, ends)
 
 
 def _alerts(now: Snapshot) -> Iterator[Metric]:

@@ -55,6 +55,7 @@ FINDING_WORDS: Mapping[str, str] = {
     "ambiguous agreement": "several agreements could bill it",
     "ambiguous product": "several products bear the name",
     "unknown product": "the billing system does not know it",
+    "unknown meter": "usage cannot be reported to its meter",
     "duplicate line": "two lines bill the same",
     "two rules, one line": "two rules bill the same line",
     "foreign edit": "somebody changed what syncd wrote",
@@ -337,6 +338,9 @@ def sentence_of(entry: Entry) -> str:
     verb = OPERATION_WORDS[intent.operation]
     if intent.operation in (Operation.POST_LINE, Operation.POST_CREDIT):
         return f"{verb} of {plain(intent.posting.quantity)} for {intent.period}"
+    if intent.operation is Operation.REPORT_USAGE:
+        verb = verb if intent.posting.quantity > 0 else "take back usage"
+        return f"{verb} of {plain(abs(intent.posting.quantity))} for {intent.period}"
     if intent.operation in OWN_ACTIONS:
         return f"{verb}, on {intent.period}"
     return f"{verb} from {plain(intent.before)} to {plain(intent.to)}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-for folder in ("web", "cycle"):  # their kits: made-up plans, the stage with the vendors' doubles
+for folder in ("web", "cycle", "daemon"):  # their kits: made-up plans, the stage with the vendors' doubles, a daemon
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from alerts_kit import Room, Webhook  # noqa: E402 - the kit itself needs those folders
+from aiosmtpd.controller import Controller  # noqa: E402
+from alerts_kit import Mailbox, Room, Webhook  # noqa: E402 - the kit itself needs those folders
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +45,16 @@ def webhook() -> Iterator[Webhook]:
     """A receiver of JSON webhooks over real HTTP."""
     with Webhook() as receiver:
         yield receiver
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    """A real SMTP server on loopback, and its port."""
+    box = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, port
+    controller.stop()

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from email import message_from_bytes
-from email.policy import default
 from typing import Any
 
 import pytest
 import web_kit
-from aiosmtpd.controller import Controller
-from alerts_kit import HOOK, Room, Webhook, drifting
+from alerts_kit import HOOK, Mailbox, Room, Webhook, drifting
 
 from syncd import daemon
 from syncd.alerts import messages, sender
@@ -27,30 +23,6 @@ from syncd.connect.settings import Secret
 
 MakeRoom = Callable[..., Room]
 LETTER = {"title": "syncd: 1 drift", "body": "One thing.\n"}
-
-
-class Mailbox:
-    """Keeps what arrives."""
-
-    def __init__(self) -> None:
-        self.mails: list[Any] = []
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default)))
-        return "250 kept"
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    """A real SMTP server on loopback, and its port."""
-    box = Mailbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, port
-    controller.stop()
 
 
 def test_a_whole_cycle_reaches_a_webhook(

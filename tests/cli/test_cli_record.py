@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ledger"))
+from ledger_kit import intent, without_triggers
 
 from syncd.cli.main import hoist, run
 from syncd.clock import real_now
@@ -69,3 +75,14 @@ def test_a_backup_comes_back(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run(["--config", "new.toml", "restore", "b.db"]) == 0
     assert "Restored. Run `syncd ledger verify`" in capsys.readouterr().out
     assert run(["--config", "new.toml", "ledger", "verify"]) == 0
+
+
+def test_check_sees_that_the_record_was_altered(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger.open("sqlite:///old.db", real_now, folder=home) as ledger:
+        ledger.write("c1", [], [intent()])
+    with closing(sqlite3.connect(home / "old.db")) as raw, raw:
+        without_triggers(raw).execute("update entry set state = 'rejected'")
+    assert run(["--config", "old.toml", "check"]) == 4
+    told = capsys.readouterr()
+    assert "the record is broken, nothing is posted" in told.err
+    assert "nothing to mend" not in told.out

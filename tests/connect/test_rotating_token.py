@@ -156,3 +156,41 @@ def test_a_token_spent_elsewhere_is_told_in_words(log: list[str]) -> None:
 
 def test_tokens_do_not_show_when_printed() -> None:
     assert "secret" not in repr(Tokens("secret-refresh", "secret-access", NOON))
+
+
+@pytest.mark.parametrize(
+    ("answer", "unused", "ends"),
+    [
+        ({}, None, None),
+        ({}, timedelta(days=60), timedelta(days=60)),
+        ({"x_refresh_token_expires_in": 8_640_000}, timedelta(days=60), timedelta(days=100)),
+        ({"x_refresh_token_expires_in": "8640000"}, None, timedelta(days=100)),
+        (
+            {"x_refresh_token_expires_in": 8_640_000, "x_refresh_token_hard_expires_in": 86_400},
+            None,
+            timedelta(days=1),
+        ),
+        ({"x_refresh_token_expires_in": {"in": "words"}}, timedelta(days=60), timedelta(days=60)),
+        ({"x_refresh_token_expires_in": -5, "x_refresh_token_hard_expires_in": 10**18}, None, None),
+    ],
+)
+def test_the_end_of_the_refresh_token_is_kept_with_it(
+    log: list[str], answer: dict[str, object], unused: timedelta | None, ends: timedelta | None
+) -> None:
+    """Whatever stands in the vendor's fields, the token that was spent is replaced."""
+    vault, vendor = Kept(log), Vendor(log)
+    plain = vendor.answer
+
+    def more(request: httpx.Request) -> httpx.Response:
+        response = plain(request)
+        if request.url.path != "/token":
+            return response
+        return httpx.Response(200, content=json.dumps({**response.json(), **answer}).encode())
+
+    vendor.answer = more  # type: ignore[method-assign]
+    one = RotatingToken(
+        "https://vendor.test/token", vault, lambda: "seed", lambda token: {"refresh_token": token}, refused,
+        now=lambda: NOON, unused=unused,
+    )  # fmt: skip
+    assert go(one, vendor) == 200
+    assert vault.rows["seed"].ends == (None if ends is None else NOON + ends)

@@ -31,7 +31,7 @@ from syncd.core.intents import Writing, write_down
 from syncd.core.plan import Plan
 from syncd.model import Agreement, BilledLine, Billing, Operation, Posting
 
-DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT})
+DATED = frozenset({Operation.POST_LINE, Operation.POST_CREDIT, Operation.REPORT_USAGE})
 COUNTED = frozenset({EntryState.PLANNED, EntryState.SENDING, EntryState.UNKNOWN, EntryState.POSTED})
 
 
@@ -77,7 +77,7 @@ class Psa:
         signs = {Operation.POST_LINE: 1, Operation.POST_CREDIT: -1}
         return sum(
             (
-                one.quantity * signs[one.operation]
+                one.quantity * signs.get(one.operation, 1)
                 for one in self.done
                 if one.operation in DATED and one.period == period
             ),

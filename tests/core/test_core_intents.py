@@ -304,6 +304,19 @@ def test_a_second_try_is_sent_although_the_first_was_refused(true_up: str, when:
     assert psa.done[0].key == again.intent.key
 
 
+@pytest.mark.parametrize(
+    ("forgot", "state"),
+    [(None, EntryState.PLANNED), (date(2026, 11, 30), EntryState.PLANNED), (date(2026, 12, 1), EntryState.HELD)],
+)
+def test_a_second_try_for_a_month_that_was_over_at_a_restore_is_held(forgot: date | None, state: EntryState) -> None:
+    """It may have been tried again since the backup, under a name that the ledger forgot."""
+    found = world(true_up=LINE)
+    refused = entry(found, EntryState.FAILED)
+    past = replace(remembering(found, refused).past, forgot=forgot)
+
+    assert retry(refused, past, wire, by="Ada").state is state
+
+
 def test_an_old_periods_dated_line_keeps_its_period() -> None:
     found = world(true_up=LINE)
     december = found.but(billings=(billing(line(25), agreements=(agreement(period=DECEMBER),)),))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
-from core_kit import NOW, World, bill, moment, world
+from core_book import Book
+from core_kit import DECEMBER, LINE, NOW, World, agreement, bill, billing, moment, world
+from core_kit import line as line_of
 
+from syncd.core.entries import EntryState
+from syncd.core.intents import write_down
 from syncd.core.ownership import fed_kinds
 from syncd.core.plan import PlanLine, make_plan
 from syncd.core.policy import Action
@@ -42,6 +47,33 @@ def test_a_rule_is_refused_where_another_system_invoices_the_customer_in_the_sam
     assert "would be billed twice in cw" in found.reason
     assert "invoice 1042 bears a Xero id" in found.reason
     assert 'not_invoiced_by = "m365"' in found.reason
+
+
+@pytest.mark.parametrize("back", [Operation.POST_CREDIT, Operation.POST_LINE, None])
+def test_what_was_approved_for_an_earlier_month_stays_where_its_line_became_anothers(back: Operation | None) -> None:
+    """The export was switched on after the approval. A credit that takes back what syncd billed may still leave."""
+    base, book = world(used=27, billed=25, true_up=LINE), Book()
+    (intent,) = write_down(base.plan(), (), base.views, base.past).intents
+    if back is not None:
+        intent = replace(intent, undo_of="e0", posting=replace(intent.posting, operation=back))
+    book.add(intent)
+    book.move("e1", EntryState.HELD)
+    entry = book.approve("e1")
+    december = billing(line_of(25), agreements=(agreement(period=DECEMBER),))
+    base = base.but(billings=(december,), past=book.past(base.past))
+    when = datetime.fromisoformat("2026-12-05T16:00:00+00:00")
+
+    def left(*feeds: Feed) -> bool:
+        views = dict(base.views)
+        views["cw"] = replace(views["cw"], kind="xero")
+        views["m365"] = replace(views["m365"], kind="halopsa", may_feed=frozenset({"xero"}), feeds=feeds)
+        plan = make_plan(base.mappings, base.house, views, base.resolution, base.past, moment(when))
+        made = write_down(plan, [entry], views, base.past)
+        assert (made.supersede, made.hold, made.approve) == ((), (), ())
+        return entry.intent.key in made.sendable
+
+    assert left()
+    assert left(SYNCED) is (back is Operation.POST_CREDIT)
 
 
 def test_the_rule_may_say_otherwise_in_so_many_words() -> None:

@@ -13,7 +13,8 @@ from core_book import Book, Psa, step
 from core_kit import NOW, World, agreement, billing, count, free, own_line, reading, reads, rule, told, world
 
 from syncd.core.aggregate import Seen, Track
-from syncd.core.entries import EntryState
+from syncd.core.entries import LOOKED, EntryState
+from syncd.core.intents import write_down
 from syncd.core.pricing import Commit, Graduated, Price, Tier, Unit
 from syncd.core.resolve import View
 from syncd.core.rules import Aggregate, Mode
@@ -145,6 +146,36 @@ def test_a_line_that_a_restored_ledger_forgot_is_not_billed_beside() -> None:
 
     assert told(line.action, line.effects) == ("hold", ())
     assert "was posted for 2026-11 after the backup" in line.reason
+
+
+@pytest.mark.parametrize(
+    ("forgot", "action", "guards"),
+    [(date(2026, 11, 30), "post", ()), (date(2026, 12, 1), "hold", ("restored",))],  # restored on that day
+)
+def test_a_month_that_was_over_at_a_restore_waits_for_who_looked(
+    forgot: date, action: str, guards: tuple[str, ...]
+) -> None:
+    """The list shows nothing of it, whatever was billed since the backup."""
+    line = arrears(NOVEMBER).remembering(forgot=forgot).one_line(DECEMBER_3)
+
+    assert told(line.action, line.guards, len(line.effects)) == (action, guards, 1)
+
+
+def test_what_a_restored_ledger_was_about_to_bill_in_arrears_waits_for_who_looked() -> None:
+    """It was approved before the backup; since then it may have been turned down, and another amount billed."""
+    base, book = arrears(NOVEMBER), Book()
+    base = base.remembering(forgot=date(2026, 12, 3))
+    (intent,) = write_down(base.plan(DECEMBER_3), (), base.views, base.past).intents
+    book.add(intent)
+    book.approve("e1")
+    base = base.but(past=book.past(base.past))
+
+    made = write_down(base.plan(DECEMBER_3), book.open(), base.views, base.past, restored=True)
+    assert [(one.id, "look, then approve it with --looked" in why) for one, why in made.hold] == [("e1", True)]
+    assert intent.key not in made.sendable
+
+    looked = replace(book.entries["e1"], note=LOOKED)
+    assert write_down(base.plan(DECEMBER_3), [looked], base.views, base.past, restored=True).sendable == {intent.key}
 
 
 def test_late_usage_is_a_correction_that_names_the_old_month() -> None:

@@ -70,8 +70,8 @@ def intent(
         key=key or f"key/{identity}/{operation}/{generation}",
         marker="sd-test-1",
         customer_id="19",
-        quantity=abs(new - old) if operation in DATED else new,
-        before=None if operation in DATED else old,
+        quantity=_units(operation, new - old, new),
+        before=old if operation not in (*DATED, Operation.REPORT_USAGE) else None,
         starts=date(2026, 11, 1),
         ends=date(2026, 11, 30),
         period="2026-11",
@@ -99,6 +99,12 @@ def intent(
         wire=Wire("PATCH", "/finance/agreements/1/additions/7", body, (("content-type", "application/json"),)),
         **{**standing, **more},
     )
+
+
+def _units(operation: Operation, moved: Decimal, new: Decimal) -> Decimal:
+    if operation is Operation.REPORT_USAGE:
+        return moved
+    return abs(moved) if operation in DATED else new
 
 
 # Where a test's ledger is in PostgreSQL, this file in its folder holds the URL.

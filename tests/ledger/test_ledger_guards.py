@@ -1,4 +1,5 @@
-"""What guards ask of the ledger: syncd's last two writes to a line, and the latest instant that a cycle stood for."""
+"""What guards ask of the ledger: syncd's last two writes to a line, the latest instant that a cycle stood for, the day
+before which a restored one may have forgotten what it posted."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 from ledger_kit import Watch, intent
+from sqlalchemy import update
 
 from syncd.core.entries import EntryState
 from syncd.ledger import Ledger
+from syncd.ledger.tables import meta
 
 
 def wrote(ledger: Ledger, number: int, identity: str, before: str, to: str, state: EntryState) -> None:
@@ -81,3 +84,19 @@ def test_a_trusted_clock_takes_the_marks_before_it_away(ledger: Ledger, watch: W
     assert ledger.latest_as_of(now) is None
     cycle(ledger, now + timedelta(hours=1))
     assert ledger.latest_as_of(now) == now + timedelta(hours=1)
+
+
+def test_the_day_before_which_a_restored_ledger_may_have_forgotten(ledger: Ledger, watch: Watch) -> None:
+    """That of the last cycle in which it did not trust itself; while it does not, that of the newest."""
+    assert ledger.past().forgot is None
+    now = watch.now
+    cycle(ledger, now, guards={"restored": 1}, words='"restored":true is no word of this key')
+    assert ledger.past().forgot is None
+    with ledger._write() as connection:
+        connection.execute(update(meta).values(restored=meta.c.events))
+    cycle(ledger, now + timedelta(days=1), ends=False)
+    assert ledger.past().forgot == (now + timedelta(days=1)).date()
+    cycle(ledger, now + timedelta(days=2), restored=True)
+    ledger.trust()
+    cycle(ledger, now + timedelta(days=40))
+    assert ledger.past().forgot == (now + timedelta(days=2)).date()

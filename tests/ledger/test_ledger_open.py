@@ -118,6 +118,18 @@ def test_an_emptied_file_is_not_taken_for_a_new_ledger(tmp_path: Path, watch: Wa
         Ledger.open(URL, watch, folder=tmp_path)
 
 
+def test_a_ledger_that_is_gone_is_not_begun_anew_in_silence(tmp_path: Path, watch: Watch) -> None:
+    with Ledger.open(URL, watch, folder=tmp_path) as ledger:
+        ledger.write("c1", [], [intent()])
+    (tmp_path / "state" / "syncd.db").unlink()
+    with pytest.raises(LedgerBroken, match=r"there was one, with 1 events: .* or remove syncd.db.mark to begin"):
+        Ledger.open(URL, watch, folder=tmp_path)
+    assert not (tmp_path / "state" / "syncd.db").exists()
+    (tmp_path / "state" / "syncd.db.mark").unlink()
+    with Ledger.open(URL, watch, folder=tmp_path) as begun:
+        assert begun.head()[0] == 0
+
+
 def test_a_log_without_its_database_is_not_thrown_away(tmp_path: Path, watch: Watch) -> None:
     ledger = Ledger.open(URL, watch, folder=tmp_path)
     ledger.write("c1", [], [intent()])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from ledger_kit import Watch
 
@@ -111,3 +113,23 @@ def test_processes_take_turns_and_a_killed_one_lets_go(ledger: Ledger, tmp_path:
             pass
     finally:
         other.kill()
+
+
+def test_the_end_of_the_refresh_token_is_kept_sealed_beside_it(ledger: Ledger) -> None:
+    ends = datetime(2031, 1, 2, tzinfo=UTC)
+    mine = vault(ledger)
+    assert mine.ends is None
+    mine.keep("seed", replace(KEPT, ends=ends))
+    assert mine.ends == ends
+    again = vault(ledger)
+    assert again.newest("seed") == replace(KEPT, ends=ends)
+    assert again.ends == ends
+    assert b"2031" not in (ledger.sealed("qbo") or ("", b""))[1]
+
+
+def test_what_an_older_syncd_kept_opens_without_an_end(ledger: Ledger) -> None:
+    kept = vault(ledger)
+    named, nonce = kept._named("seed"), b"0" * 12
+    body = msgspec.json.encode({"refresh": KEPT.refresh, "access": KEPT.access, "good_until": KEPT.good_until})
+    ledger.keep_sealed("qbo", named, nonce + kept._cipher("seed").encrypt(nonce, body, kept._bound(named)))
+    assert vault(ledger).newest("seed") == KEPT

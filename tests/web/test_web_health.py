@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from web_kit import NOW, Browser, board_with, config, cycle, intent, line, one_cycle, plan
 
+from syncd.core.logins import Login
 from syncd.core.policy import Action
 from syncd.core.resolve import ReadError
 from syncd.ledger import Ledger
@@ -162,6 +164,16 @@ def test_metrics_say_what_the_last_cycle_found(ledger: Ledger) -> None:
     assert "syncd_source_last_good_timestamp_seconds{connection=m365}" not in found
     assert found["syncd_cycle_duration_seconds_count"] == 1
     assert found[f"syncd_ledger_head_info{{hash={ledger.head()[1]}}}"] == 1
+
+
+def test_metrics_say_when_a_sign_in_ends(ledger: Ledger) -> None:
+    board = board_with(None)
+    board.began()
+    ends = NOW + timedelta(days=90)
+    made = replace(plan(line("Contoso Dental")), logins=(Login("qbo", ends, NOW),))
+    board.ended_well(cycle(made), NOW, ledger.head())
+    found = samples(Browser(board, ledger).get("/metrics").text)
+    assert found["syncd_login_ends_timestamp_seconds{connection=qbo}"] == ends.timestamp()
 
 
 def test_metrics_name_no_customer_and_no_product(ledger: Ledger) -> None:

@@ -270,6 +270,8 @@ def test_an_id_that_could_be_several_or_none_is_not_guessed(ledger: Ledger) -> N
         (Operation.SET_QUANTITY, "27", "25", "−56.00 USD"),
         (Operation.POST_CREDIT, "3", "1", "−56.00 USD"),
         (Operation.POST_LINE, "0", "2", "+56.00 USD"),
+        (Operation.REPORT_USAGE, "0", "2", "+56.00 USD"),
+        (Operation.REPORT_USAGE, "3", "1", "−56.00 USD"),
     ],
 )
 def test_money_is_signed_by_what_the_customer_pays(
