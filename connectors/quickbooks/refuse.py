@@ -42,7 +42,8 @@ def _form(posting: Posting) -> str:
     if posting.starts is None or posting.ends is None or posting.ends < posting.starts:
         return "a document needs the days that it covers, the last one not before the first"
     if posting.amount is None and posting.unit_price is None:
-        return f"a document needs a price: neither the rule nor the QuickBooks item {posting.product} tells one"
+        priced = f" in {posting.currency}" if posting.currency else ""
+        return f"a document needs a price{priced}: neither the rule nor the QuickBooks item {posting.product} tells one"
     if posting.amount is not None and posting.amount != round(posting.amount, _PLACES):
         return f"QuickBooks keeps hundredths of {posting.currency}; {plain(posting.amount)} does not fit"
     return ""

@@ -44,7 +44,8 @@ def _form(posting: Posting) -> str:
     if posting.starts is None or posting.ends is None or posting.ends < posting.starts:
         return f"a document needs its first and last day, in this order ({posting.starts} to {posting.ends})"
     if posting.amount is None and posting.unit_price is None:
-        return f"a document needs a price: neither the rule nor the Xero item {posting.product} tells one"
+        priced = f" in {posting.currency}" if posting.currency else ""
+        return f"a document needs a price{priced}: neither the rule nor the Xero item {posting.product} tells one"
     if posting.amount is not None and posting.amount < 0:
         return f"an amount of {plain(posting.amount)} cannot be posted; a credit is positive too"
     if posting.amount is not None and posting.amount != round_money(posting.amount, posting.currency):
