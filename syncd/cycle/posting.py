@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -112,10 +112,13 @@ def post_all(
     stop: threading.Event | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     own: bool = False,
+    restored_for: timedelta | None = None,
 ) -> tuple[list[Entry], list[ReadError]]:
     """Posts every planned entry whose key may leave. Returns them as they ended, and what could not be looked at.
 
-    `own`: syncd's own actions, messages and tickets, instead of changes in billing systems.
+    `own`: syncd's own actions, messages and tickets, instead of changes in billing systems. `restored_for`: how long a
+    restored ledger has been looking; a request that it forgot may be on its way for as long as one lives, so that until
+    then nothing leaves, whoever approved it.
 
     Between two postings the stop flag is looked at; what was not begun stays planned. So does the rest of a connection
     whose vendor asked for a long pause: nothing here sleeps through it (INTERFACE 2).
@@ -135,6 +138,9 @@ def post_all(
         begun += len(document)
         one = opened.get(intent.connection)
         if one is None or one.name in resting:
+            continue
+        if restored_for is not None and restored_for < _delivery(one, document[0]).request_life:
+            log.warning("ledger_restored", entry=document[0].id, consequence="what it forgot may still be on its way")
             continue
         try:
             done += _post(ledger, one, document)

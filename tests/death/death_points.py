@@ -55,8 +55,8 @@ ARRIVALS = (
     (r"before ledger\.write/commit$", 5),
     (r"after ledger\.write$", 6),
     (r"before (.*/)?posting\._post$", 6),
-    (r"before (.*/)?posting\._post/posting\._send/ledger\.sending/commit$", 7),
-    (r"after (.*/)?posting\._post/posting\._send/ledger\.sending$", 8),
+    (r"before (.*/)?posting\._post/posting\._send/ledger\.sending(_together)?/commit$", 7),
+    (r"after (.*/)?posting\._post/posting\._send/ledger\.sending(_together)?$", 8),
     (r"after .*/\w+\.send/.* connect$", 9),
     (r"half .*/\w+\.send/.* write$", 10),
     (r"before .*/\w+\.send/.* read$", 11),
@@ -68,11 +68,9 @@ ARRIVALS = (
 )
 # Reached by tests of their own, which say so: the vendor holds the request, a command is not `run`, a signal is not
 # SIGKILL.
-ELSEWHERE = frozenset({11, 12, 16, 18, 21, 23, 24, 25, 26, 27, 28})
+ELSEWHERE = frozenset({11, 12, 16, 18, 21, 22, 23, 24, 25, 26, 27, 28})
 # The reason why no death happens there.
-OUT_OF_REACH = {
-    22: "no connector of these scenes has tokens that rotate; tests/connect proves they are kept first",
-}
+OUT_OF_REACH: dict[int, str] = {}
 
 
 def located(steps: Sequence[Step]) -> list[tuple[Step, int]]:

@@ -7,27 +7,27 @@ before each death. What must come out is what came out when nobody died: the sam
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pickle
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from connectors.connectwise.sandbox import build
+from death_process import Alive as Alive
+from death_process import Step as Step
+from death_process import Zygote as Zygote
+
+from connectors.connectwise.sandbox import ConnectWiseDouble, build
 from syncd.core.entries import OPEN, Entry, EntryState
 from syncd.ledger import Ledger
 from syncd.sandbox.kit import Running, serve
 from syncd.sandbox.world import small_msp
 
-HERE = Path(__file__).parent
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
 # What the zygote's child ends with where the command raised what no command may.
@@ -71,75 +71,15 @@ bill = {{ to = "cw", agreement = "Managed Services*", product = "{product}" }}
 """
 
 
-class Step(NamedTuple):
-    """A place at which a process can die: the name, the how-manieth time, and before, half-way or after."""
-
-    name: str
-    nth: int
-    phase: str
-
-    def __str__(self) -> str:
-        return f"{self.phase} {self.name}" + (f" #{self.nth}" if self.nth > 1 else "")
-
-
-class Zygote:
-    """The process that forks commands (see death_zygote)."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "death_zygote.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.sees_disk: bool = self._answer()["disk"]
-
-    def ask(self, **asked: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the process that forks has ended"
-        return dict(json.loads(line))
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-
-@dataclass(frozen=True)
-class Alive:
-    """A command that runs."""
-
-    pid: int
-    zygote: Zygote
-    out: Path
-    err: Path
-
-    def wait(self, seconds: float = 30) -> int | None:
-        """Its exit status, negative for a signal; None where it still runs."""
-        status: int | None = self.zygote.ask(do="wait", pid=self.pid, seconds=seconds)["status"]
-        return status
-
-    def end(self, number: int = signal.SIGKILL) -> None:
-        os.kill(self.pid, number)
-
-    @property
-    def said(self) -> str:
-        return self.err.read_text(encoding="utf-8", errors="replace")
-
-
 class Stage:
-    """Files, the double and commands. `url`: where the PSA is reached, if not directly."""
+    """Files, the double and commands. `url`: where the double is reached, if not directly."""
+
+    config, customer = CONFIG, CUSTOMER
 
     def __init__(self, folder: Path, zygote: Zygote) -> None:
         self.folder = folder
         self.zygote = zygote
-        self.psa = build(small_msp(customers=5, today=TODAY), per_minute=0)
+        self.psa = self.double()
         self._start = self.state_of_psa()
         self._serving: Running = serve(self.psa)
         self.url = self._serving.url
@@ -149,6 +89,10 @@ class Stage:
         self.port = 8730
         self.alerts = ""
         self._runs = 0
+
+    def double(self) -> ConnectWiseDouble:
+        """The vendor in which all is posted."""
+        return build(small_msp(customers=5, today=TODAY), per_minute=0)
 
     def close(self) -> None:
         self._serving.stop()
@@ -175,7 +119,7 @@ class Stage:
         (self.folder / "mappings").mkdir(parents=True, exist_ok=True)
         self.configure()
         names = sorted({name for name, _ in seats})
-        text = "".join(CUSTOMER.format(name=name) for name in names) + rules
+        text = "".join(self.customer.format(name=name) for name in names) + rules
         (self.folder / "mappings" / "all.toml").write_text(text, encoding="utf-8")
         rows = "".join(f"{name},{product},{count}\n" for (name, product), count in seats.items())
         (self.folder / "seats.csv").write_text(f"Account,Plan,Seats\n{rows}", encoding="utf-8")
@@ -184,7 +128,8 @@ class Stage:
         """Writes config.toml, with these of `url`, `mode`, `timeout`, `port` and `alerts` from now on."""
         for name, value in keys.items():
             setattr(self, name, value)
-        text = CONFIG.format(url=self.url, mode=self.mode, timeout=self.timeout, port=self.port, alerts=self.alerts)
+        told = {name: getattr(self, name) for name in ("url", "mode", "timeout", "port", "alerts")}
+        text = self.config.format(**told)
         (self.folder / "config.toml").write_text(text, encoding="utf-8")
 
     # Commands

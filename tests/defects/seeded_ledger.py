@@ -5,6 +5,7 @@ from __future__ import annotations
 from defect import Defect, Edit, defect
 
 STORE = "syncd/ledger/store.py"
+DOOR = "syncd/ledger/door.py"
 SQLITE = "syncd/ledger/sqlite.py"
 FIRST = "syncd/ledger/migrations/versions/r0001_first.py"
 INTENTS = "syncd/ledger/intents.py"
@@ -79,14 +80,14 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
         "the sum is not looked at under the lock",
         "A true-up that was planned from an older sum is posted on top of a newer one.",
         INTENTS,
-        "        elif intent.operation in _DATED and intent.before != due_from:\n",
+        "        elif intent.operation in DATED and intent.before != due_from:\n",
         "        elif False:\n",
         f"{ENTRIES}::test_a_dated_line_is_written_only_from_what_stands_there_now",
     ),
     defect(
         "epoch ignored",
         "A process that lost the ledger goes on writing into it.",
-        STORE,
+        DOOR,
         "connection.execute(select(meta.c.epoch)).scalar_one() != self._epoch:\n",
         "False:\n",
         f"{OPEN}::test_a_writer_that_lost_the_ledger_cannot_write",
@@ -94,7 +95,7 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
     defect(
         "epoch not raised",
         "A new writer cannot be told from the one before it.",
-        STORE,
+        DOOR,
         "values(epoch=meta.c.epoch + 1)",
         "values(epoch=meta.c.epoch)",
         f"{OPEN}::test_a_writer_that_lost_the_ledger_cannot_write",
@@ -102,7 +103,7 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
     defect(
         "sending without the claim",
         "A command beside the daemon sends what the daemon is sending.",
-        STORE,
+        DOOR,
         "            if claimed and self._epoch is None:\n",
         "            if False:\n",
         f"{ENTRIES}::test_only_who_claimed_may_send_and_settle",
@@ -122,6 +123,14 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
         '            if kept.row["state"] != EntryState.PLANNED or not may_leave(held.connection, kept):\n',
         "            if not may_leave(held.connection, kept):\n",
         f"{ENTRIES}::test_only_what_is_planned_is_sent",
+    ),
+    defect(
+        "approved without a look after a restore",
+        "What was billed for a month that is over, under a mark that the restored ledger forgot, is billed once more.",
+        INTENTS,
+        "    if not looked:\n",
+        "    if False:\n",
+        "tests/cycle/test_restored.py::test_what_waited_in_arrears_is_not_approved_before_somebody_looked",
     ),
     defect(
         "an altered entry is sent",
@@ -182,7 +191,7 @@ LEDGER_DEFECTS: tuple[Defect, ...] = (
     defect(
         "a cut end is not missed",
         "A ledger that went back to an older state forgets what it posted, and posts it again.",
-        STORE,
+        DOOR,
         "        if once > told.events and told.restored is None:\n",
         "        if False:\n",
         f"{BACKUP}::test_an_old_copy_put_back_by_hand_is_noticed",

@@ -54,6 +54,14 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         f"{STEPS}::test_a_request_leaves_after_its_sending_was_written_down",
     ),
     defect(
+        "only silence is limited",
+        "A vendor that sends a byte now and then holds the cycle, and with it everybody's billing, for ever.",
+        "syncd/connect/deadline.py",
+        "    left = _until.get() - time.monotonic()\n",
+        "    left = math.inf\n",
+        "tests/connect/test_slow_vendors.py::test_a_write_that_is_answered_drop_by_drop_is_unknown_at_its_limit",
+    ),
+    defect(
         "retry on 502",
         "A write that a gateway gave up on is sent again, although the vendor behind it may have done it.",
         HTTP,
@@ -309,7 +317,7 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         "attempt number in the key",
         "A second try has another name than the first: neither side knows that they are one change.",
         EFFECTS,
-        "            return waiting.key, waiting.period\n        generation += 1\n",
+        "            return waiting.key, waiting.period, generation\n        generation += 1\n",
         "            generation += history.open.attempts - 1\n        generation += 1\n",
         "tests/core/test_core_waiting.py::test_what_never_arrived_is_sent_again_under_its_key",
     ),

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+from sim_breaks_books import BOOKS_BREAKS
+
 from syncd.core import guards, keys, true_up_line
 from syncd.core.entries import EntryState
 from syncd.cycle import posting
@@ -35,6 +37,9 @@ def repeats_without_looking() -> Iterator[None]:
 
             def find(self, wanted: Any) -> Any:
                 return one.connection.find(wanted) if self.sent else Absent()
+
+            def gather(self, wanted: Any) -> Any:
+                return one.connection.gather(wanted)
 
         return post(ledger, replace(one, connection=Blind()), document)
 
@@ -155,5 +160,6 @@ BREAKS: Mapping[str, Callable[[], Any]] = {
         overwrites_unasked,
         adds_to_edited_lines,
         loses_the_part,
+        *BOOKS_BREAKS,
     )
 }

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sim_draw_books import BOOKS_DEATHS, BOOKS_SCENES, booked_names
 from sim_estate import LINE_FAULTS, WRITE_FAULTS
-from sim_files import SHAPES, Rules, Setup
+from sim_files import BOOKED, SHAPES, Rules, Setup
 from sim_sources import COUNT_FAULTS, LIES
 
 Step = tuple[Any, ...]
@@ -37,14 +38,17 @@ _RARE = {
 }
 _TRUST = ["ledger.trust", "ledger.trust.commit", "ledger.trust.after"]
 _OFTEN = (*_READING.split(), *_LEDGER.split(), *_POSTING.split())
-DEATHS = [*_OFTEN, *(one for three in _RARE.values() for one in three), *_TRUST]
+DEATHS = [*_OFTEN, *(one for three in _RARE.values() for one in three), *_TRUST, *BOOKS_DEATHS]
 _DOUBTFUL = ("lost", "error_after", "error_before", "late", "late", "ignored", "dies_on_line", "throttled_unclear")
 
 
 def draw_setup(dice: Dice, seed: int) -> Setup:
     """What an MSP and its vendors are like."""
     strict = dice.random() < 0.35
-    names = tuple(sorted(dice.sample(sorted(SHAPES), dice.choice((1, 1, 2, 2, 3)))))
+    elsewhere = sorted(set(SHAPES) - set(BOOKED))
+    booked = dice.random() < 0.35
+    chosen = dice.sample(elsewhere, dice.choice((0, 0, 0, 1) if booked else (1, 1, 2, 2, 3)))
+    names = tuple(sorted(chosen + (booked_names(dice) if booked else [])))
     keys: list[tuple[str, str, Any]] = [
         (name, "decrease", dice.choice(("now", "now", "now", "now", "now", "hold", "hold", "next-period")))
         for name in names
@@ -64,6 +68,9 @@ def draw_setup(dice: Dice, seed: int) -> Setup:
         versions=dice.random() < 0.3,
         invoiced=dice.random() < 0.6,
         locks=dice.random() < 0.3,
+        drafts=booked and dice.random() < 0.5,
+        numbers=booked and dice.random() < 0.5,
+        most=dice.choice((2, 40, 40)) if booked else 40,
         start=start,
         rules=Rules(dice.choice(("post", "post", "post", "post", "post", "propose")), tuple(keys)),
     )
@@ -73,7 +80,8 @@ def draw_steps(dice: Dice, setup: Setup) -> list[Step]:
     """One to three scenes, with a first cycle before most, and little things between."""
     steps: list[Step] = [cycle(dice)] * setup.settle if dice.random() < 0.5 else []
     for _ in range(dice.choice((1, 2, 2, 3))):
-        steps += dice.choice(_SCENES)(dice, setup)
+        scenes = BOOKS_SCENES if setup.booked and dice.random() < 0.6 else _SCENES
+        steps += dice.choice(scenes)(dice, setup)
         if dice.random() < 0.5:
             steps.append(_little(dice, setup))
     return steps
@@ -345,8 +353,8 @@ def _anywhere(dice: Dice, setup: Setup) -> list[Step]:
 
 _SCENES: Sequence[Callable[[Dice, Setup], list[Step]]] = (
     _plain, _plain, _fault, _fault, _fault, _twice, _twice, _colleague, _colleague, _amnesia, _amnesia, _clocks,
-    _month, _month, _lie, _lie, _pages, _two, _two, _paused, _people, _lowered, _refused, _overtaken, _closing,
-    _anywhere,
+    _month, _month, _lie, _lie, _pages, _two, _two, _paused, _people, _lowered, _refused, _overtaken, _overtaken,
+    _closing, _anywhere,
 )  # fmt: skip
 
 

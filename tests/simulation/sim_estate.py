@@ -100,15 +100,16 @@ class Faults:
 
 
 class Estate:
-    """What both kinds of vendors stand on: the real time, and who is told of each call.
+    """What all vendors stand on: the real time, and who is told of each call.
 
-    `boundary` is called at every step of a connection, and may raise; `sent` for each delivery, before anything of it
-    is done.
+    `process` tells the running process apart from others. `boundary` is called at every step of a connection, and may
+    raise; `sent` for each delivery, before anything of it is done.
     """
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.hits: Counter[str] = Counter()
+        self.process: Callable[[], object] = lambda: None
         self.boundary: Callable[[str], None] = lambda name: None
         self.sent: Callable[[BillingModel, Posting, bytes], None] = lambda vendor, posting, body: None
         self.done: Callable[[BillingModel, Effect], None] = lambda vendor, effect: None

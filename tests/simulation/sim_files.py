@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from sim_books import books_abilities
 from sim_sources import source_abilities
 from sim_vendors import billing_abilities
 
@@ -39,7 +40,13 @@ SHAPES: Mapping[str, Shape] = {
     "kset": Shape("kb", "K1", "quantity", prorate=True),
     "kline": Shape("kb", "K2", "line"),
     "kadd": Shape("kb", "K3", "quantity", create=True),
+    # Their lines share documents.
+    "doca": Shape("books", "B1", "line"),
+    "docb": Shape("books", "B2", "line"),
+    "docc": Shape("books", "B3", "line"),
 }
+BOOKED = ("doca", "docb", "docc")
+KINDS = {"psa": "marked", "kb": "keyed", "books": "books"}
 ZONE = ZoneInfo("America/Chicago")
 BASE = 3  # the recurring quantity beside true-up lines
 
@@ -66,7 +73,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a schedule begins with. `strict`: the safety limits of INTERFACE 2; else none that bite."""
+    """What a schedule begins with. `strict`: the safety limits of INTERFACE 2; else none that bite. `drafts`,
+    `numbers`, `most`: what the books make of a posting, whether they remember its number, the lines of a document."""
 
     seed: int = 0
     customers: tuple[str, ...] = ("birch",)
@@ -80,6 +88,9 @@ class Setup:
     versions: bool = False
     invoiced: bool = True
     locks: bool = False
+    drafts: bool = False
+    numbers: bool = False
+    most: int = 40
     start: datetime = datetime(2026, 11, 20, 16, tzinfo=UTC)
     rules: Rules = field(default_factory=lambda: Rules("post"))
 
@@ -87,12 +98,24 @@ class Setup:
     def shapes(self) -> list[tuple[str, Shape]]:
         return [(name, SHAPES[name]) for name in self.names]
 
+    def products(self, connection: str) -> list[str]:
+        return [shape.product for _, shape in self.shapes if shape.connection == connection]
+
+    @property
+    def connections(self) -> list[str]:
+        """The billing systems that any rule bills into."""
+        return sorted({shape.connection for _, shape in self.shapes})
+
+    @property
+    def booked(self) -> bool:
+        return "books" in self.connections
+
     def count(self, customer: str, rule: str) -> int:
         return random.Random(f"{self.seed} {customer} {rule}").randint(3, 12)
 
     def billed(self, customer: str, shape: Shape) -> int | None:
         """What the recurring line shows at the start; None where there is none."""
-        if shape.create:
+        if shape.create or shape.connection == "books":
             return None
         if shape.true_up == "line":
             return BASE
@@ -112,7 +135,7 @@ class Kind:
 
 def load_files(setup: Setup, rules: Rules) -> tuple[Config, Mappings]:
     """The real config and mappings, as `syncd.config` reads them from files."""
-    return _load(_config_text(setup, rules), _mapping_text(setup, rules), setup.together)
+    return _load(_config_text(setup, rules), _mapping_text(setup, rules), setup.together, setup.most)
 
 
 def _config_text(setup: Setup, rules: Rules) -> str:
@@ -126,21 +149,25 @@ def _config_text(setup: Setup, rules: Rules) -> str:
         f'[syncd]\nevery = "1h"\ntimezone = "America/Chicago"\nmode = "{rules.mode}"\n\n'
         f'[safety]\n{limits}settle = {setup.settle}\nforeign_edit = "{setup.foreign_edit}"\n'
         f"max_postings = {setup.max_postings}\n\n"
-        '[connections.src]\nkind = "counts"\n\n[connections.psa]\nkind = "marked"\n\n[connections.kb]\nkind = "keyed"\n'
+        '[connections.src]\nkind = "counts"\n'
+        + "".join(f'\n[connections.{name}]\nkind = "{KINDS[name]}"\n' for name in setup.connections)
     )
 
 
 def _mapping_text(setup: Setup, rules: Rules) -> str:
     parts = [
-        f'[[customer]]\nname = "{one.title()}"\nsrc = "{one}"\npsa = "{one}"\nkb = "{one}"\n' for one in setup.customers
+        f'[[customer]]\nname = "{one.title()}"\nsrc = "{one}"\n'
+        + "".join(f'{name} = "{one}"\n' for name in setup.connections)
+        for one in setup.customers
     ]
     for name, shape in setup.shapes:
         keys = {"create": shape.create, **rules.of(name)}
         if shape.prorate:
             keys["prorate"] = "daily"
+        place = "item" if shape.connection == "books" else 'agreement = "*", product'
         parts.append(
             f'[[rule]]\nname = "{name}"\ncount = {{ from = "src", sku = "{shape.product}", measure = "seats" }}\n'
-            f'bill = {{ to = "{shape.connection}", agreement = "*", product = "{shape.product}" }}\n'
+            f'bill = {{ to = "{shape.connection}", {place} = "{shape.product}" }}\n'
             f'true_up = "{shape.true_up}"\n' + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
         )
     return "\n".join(parts)
@@ -153,11 +180,12 @@ def _toml(value: Any) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _load(config: str, mappings: str, together: bool) -> tuple[Config, Mappings]:
+def _load(config: str, mappings: str, together: bool, most: int) -> tuple[Config, Mappings]:
     kinds = {
         "counts": Kind(source_abilities(together)),
         "marked": Kind(billing_abilities(False)),
         "keyed": Kind(billing_abilities(True)),
+        "books": Kind(books_abilities(most)),
     }
     # A folder for each reading: forked processes would write over each other's files in a common one.
     with tempfile.TemporaryDirectory(prefix="syncd-sim-files-") as name:

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sim_books import Books
 from sim_estate import CREATES, DATED, Effect, Row
 from sim_files import ZONE
+from sim_judge_books import sent_in_a_document, taken_off
 from sim_vendors import BillingModel
+from sim_wrong import Wrong
 
 from syncd.cycle import Cycle
 from syncd.ledger.codec import instant_text
@@ -28,10 +31,6 @@ IN_FLIGHT = ("sending", "unknown", "posted")
 _SET = Operation.SET_QUANTITY
 
 
-class Wrong(AssertionError):
-    """An invariant does not hold. The text before the first colon names it."""
-
-
 class Judge:
     """Watches one world. `disturbed`: (customer, product) that a colleague edited; `unseen`: lines that a colleague
     removed while syncd did not know yet whether it had made them."""
@@ -42,6 +41,7 @@ class Judge:
         self.unseen: set[str] = set()
         self.stale_at = ""
         self.bodies: dict[str, bytes] = {}
+        self.numbers: dict[str, str] = {}  # a document's number -> the keys of its lines
         self.forgotten: set[str] = set()
         self.restored = False
         self.periods: dict[str, str] = {}  # mark -> the period that its entry named
@@ -76,7 +76,8 @@ class Judge:
         rows = self.world.entry_rows()
         known = {row["key"] for row in rows if row["state"] in IN_FLIGHT}
         # What was sent under a name that the ledger forgot may be named so again, for another quantity.
-        self.bodies = {key: body for key, body in self.bodies.items() if key in {row["key"] for row in rows}}
+        named = {row["key"] for row in rows}
+        self.bodies = {keys: body for keys, body in self.bodies.items() if named.issuperset(keys.split())}
         for model in self.world.billings.values():
             self.forgotten |= {effect.key for effect in model.effects if effect.key not in known}
             self.forgotten |= {key for key, _ in model.deliveries if key not in known}
@@ -90,27 +91,36 @@ class Judge:
         if entry is not None and entry["state"] in ("sending", "unknown", "planned"):
             self.unseen.add(row.id)
 
+    def stranded(self, row: Mapping[str, Any]) -> bool:
+        """Whether a person took a line off its document while nobody knew whether it was made: the document still bears
+        its mark, so that it is not made again, and it stays told until a person amends the document."""
+        model = self.world.billings[row["connection"]]
+        return row["state"] == "unknown" and isinstance(model, Books) and taken_off(model, row["key"])
+
     # At every delivery and effect
 
     def delivered(self, model: BillingModel, posting: Posting, body: bytes) -> None:
         """Nothing leaves without its durable row; every attempt under a key sends the same bytes; never two values in
         flight for one line."""
-        world = self.world
-        row = world.entry_row(posting.key)
-        process = world.process
+        world, process = self.world, self.world.process
         # Between the commit and the first byte nobody can stop it; the newer writer waits for it (RELIABILITY, "What
         # fencing cannot reach").
         begun = self.stale_at.endswith((".send", "ledger.sending.after"))
         if process is not None and process.taken_over and not begun:
             raise Wrong(f"stale writer sent: after it was overtaken at {self.stale_at}")
-        if row is None or (row["state"] != "sending" and not (process and process.taken_over)):
-            raise Wrong(f"no durable row: {posting.operation} was sent while its entry is {row and row['state']}")
-        if self.bodies.setdefault(posting.key, body) != body:
+        carried = model.carried(posting, body)
+        if self.bodies.setdefault(" ".join(sorted(one.key for one in carried)), body) != body:
             raise Wrong("other bytes: two attempts under one key differ")
-        if posting.operation in DATED:  # it may land when the ledger has forgotten it
-            self.periods[posting.marker] = str(row["period"])
-        if not (process and process.taken_over):
-            self._foreign(model, posting, row)
+        if isinstance(model, Books):
+            sent_in_a_document(self, model, carried, body)
+        for one in carried:
+            row = world.entry_row(one.key)
+            if row is None or (row["state"] != "sending" and not (process and process.taken_over)):
+                raise Wrong(f"no durable row: {posting.operation} was sent while its entry is {row and row['state']}")
+            if posting.operation in DATED:  # it may land when the ledger has forgotten it
+                self.periods[one.marker] = str(row["period"])
+            if not (process and process.taken_over):
+                self._foreign(model, one, row)
         if posting.operation is _SET:
             for waiting in model.pending:
                 if (
@@ -142,7 +152,10 @@ class Judge:
                 raise Wrong(f"overwritten unasked: syncd wrote {known[-1]}, {by} {units}; foreign_edit is {policy}")
         elif posting.operation in DATED and policy == "hold" and not (asked or model.faults.reads or row["follows"]):
             # What a colleague did before the cycle began was on the list that it read.
-            posted = {one["remote_id"]: one for one in rows if one["identity"] == row["identity"]}
+            lines = {effect.key: effect.line for effect in model.effects}
+            posted = {
+                lines.get(one["key"], one["remote_id"]): one for one in rows if one["identity"] == row["identity"]
+            }
             before = {line: model.past[-1].get(line) for line in posted}
             there = [line for line, one in before.items() if one is not None or line in model.removed]
             known_sum = sum(_signed(posted[line]) for line in there)
@@ -229,7 +242,8 @@ class Judge:
                     continue
                 if row["key"] in done:
                     effect = done[row["key"]]
-                    same = int(row["quantity"]) == abs(effect.units) and row["remote_id"] == effect.line
+                    there = row["remote_id"] == model.home(effect.line)
+                    same = there and int(row["quantity"]) == abs(effect.units)
                     if effect.operation in CREATES and not same:
                         raise Wrong(f"other effect: entry {row['id']} says {row['quantity']}, done was {effect}")
                 elif row["operation"] in CREATES:
@@ -315,6 +329,7 @@ class Judge:
                     (own != posted and ("sum to" in reason or "what syncd wrote" in reason))
                     or (touched and ("it is no longer" in reason or "no longer open" in reason))
                     or (touched and "the line was changed" in reason)
+                    or (isinstance(model, Books) and "still a draft" in reason and due < own)
                 )
             case "defer":
                 true = ("is next-period" in reason and direction == "next-period") or (
@@ -331,6 +346,7 @@ class Judge:
                     (reason.startswith("refused:") and any(row["state"] == "failed" for row in rows))
                     or ("open lines bill" in reason and len(recurring) > 1)
                     or ("has no customer" in reason and who not in world.source.present)
+                    or ("is not known yet" in reason and any(self.stranded(row) for row in rows))
                 )
             case _:
                 true = False

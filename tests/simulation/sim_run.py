@@ -28,9 +28,9 @@ from unittest import mock
 import structlog
 from sim_draw import draw_setup, draw_steps
 from sim_files import Setup
-from sim_judge import Wrong
 from sim_steps import URL, Step
 from sim_world import Died, World
+from sim_wrong import Wrong
 from sqlalchemy import Engine, event
 
 from syncd.clock import real_now

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 class BillingSession:
     """An open connection to a billing system."""
 
+    model: BillingModel
+    counted = False  # whether lists are held against a count, which a torn one does not match
+
     def __init__(self, model: BillingModel, context: Context) -> None:
         self.model, self.estate, self.context = model, model.estate, context
         self.faults = model.faults
@@ -86,28 +89,34 @@ class BillingSession:
             if customer.id == self.faults.victim and self._told("cut"):
                 raise VendorError("incomplete", "the pages ended early")
             shown = [
-                _line(row)
-                for row in rows.values()
-                if row.customer == customer.id and (row.ends is None or row.ends >= moment.today)
+                self._line(row) for row in rows.values() if row.customer == customer.id and self._standing(row, moment)
             ]
             if customer.id == self.faults.victim and shown:
                 if self._told("half"):
                     reason = f"{len(shown) // 2} of {len(shown)} rows came"
                     yield Billing(customer.id, State.PARTIAL, code="incomplete", reason=reason)
                     continue
+                if self.counted and any([self._told("double"), self._told("gap")]):
+                    raise VendorError("incomplete", "other rows came than were counted")
                 if self._told("double"):
                     shown.append(shown[len(shown) // 2])
                 if self._told("gap"):
                     shown.pop(len(shown) // 2)
-            agreement = Agreement(
-                f"a-{customer.id}",
-                customer.id,
-                "Managed Services",
-                period=month_of(moment.today) if model.tells_period else None,
-                invoiced_through=model.invoiced_through.get(customer.id),
-                currency="USD",
-            )
+            agreement = self._agreement(customer, moment)
             yield Billing(customer.id, State.KNOWN, (agreement,), tuple(shown), proof=f"{len(shown)} rows")
+
+    def _agreement(self, customer: RemoteCustomer, moment: Moment) -> Agreement:
+        return Agreement(
+            f"a-{customer.id}",
+            customer.id,
+            "Managed Services",
+            period=month_of(moment.today) if self.model.tells_period else None,
+            invoiced_through=self.model.invoiced_through.get(customer.id),
+            currency="USD",
+        )
+
+    def _standing(self, row: Row, moment: Moment) -> bool:
+        return row.ends is None or row.ends >= moment.today
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         return ""
@@ -199,24 +208,23 @@ class BillingSession:
             return Absent()
         return Moved(f"the line {row.id} shows {row.units}, last written by {row.by}")
 
+    def _line(self, row: Row) -> BilledLine:
+        return BilledLine(
+            row.id,
+            f"a-{row.customer}",
+            row.customer,
+            row.product,
+            row.product,
+            row.product,
+            Decimal(row.units),
+            unit_price=Decimal(10),
+            starts=row.starts,
+            ends=row.ends,
+            once=row.once,
+            marker=row.marker,
+            version=str(row.version),
+            changed_by=row.by,
+        )
+
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _line(row: Row) -> BilledLine:
-    return BilledLine(
-        row.id,
-        f"a-{row.customer}",
-        row.customer,
-        row.product,
-        row.product,
-        row.product,
-        Decimal(row.units),
-        unit_price=Decimal(10),
-        starts=row.starts,
-        ends=row.ends,
-        once=row.once,
-        marker=row.marker,
-        version=str(row.version),
-        changed_by=row.by,
-    )

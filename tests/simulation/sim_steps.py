@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sim_books import Books
 from sim_files import ZONE, load_files
-from sim_judge import Wrong
 from sim_sources import LIES
+from sim_wrong import Wrong
 
 from syncd.core.entries import EntryState
 from syncd.cycle.undoing import take_back, try_again
@@ -110,10 +111,44 @@ def rival(world: World, vendor: str, line: int, what: str, units: int) -> None:
     world.judge.disturbed.add((row.customer, row.product))
 
 
+def bookkeeper(world: World, which: int, what: str) -> None:
+    """A person goes on with a document: "send on" (a draft becomes an invoice), "void" or "delete"."""
+    model = world.billings.get("books")
+    if not isinstance(model, Books) or not model.documents:
+        return
+    document = list(model.documents.values())[which % len(model.documents)]
+    world.estate.hits[f"bookkeeper {what}"] += 1
+    if what == "send on":
+        document.entity = "invoice" if document.entity == "draft" else document.entity
+        return
+    document.voided = True
+    if what == "delete":
+        del model.documents[document.id]
+    for row in [row for row in model.rows.values() if model.home(row.id) == document.id]:
+        del model.rows[row.id]
+        world.judge.removed(model, row)
+        world.judge.disturbed.add((row.customer, row.product))
+
+
+def withdraw(world: World, which: int) -> None:
+    """A product is no longer sold in the books: no new document takes it."""
+    model = world.billings.get("books")
+    if isinstance(model, Books):
+        model.stopped.add(model.products[which % len(model.products)])
+
+
+def offer(world: World) -> None:
+    """Every product is sold again."""
+    model = world.billings.get("books")
+    if isinstance(model, Books):
+        model.stopped.clear()
+
+
 def forget(world: World) -> None:
     """The vendor forgets the keys that it promised to keep."""
-    world.estate.hits["keys forgotten"] += len(world.billings["kb"].keys)
-    world.billings["kb"].keys.clear()
+    for model in world.billings.values():
+        world.estate.hits["keys forgotten"] += len(model.keys)
+        model.keys.clear()
 
 
 def rule(world: World, which: int, key: str, value: Any) -> None:
@@ -142,11 +177,8 @@ def month(world: World) -> None:
 
 def invoice(world: World) -> None:
     """The current period is invoiced, and the one before is closed."""
-    period = month_of(world.today)
     for model in world.billings.values():
-        model.invoiced_through = dict.fromkeys(world.setup.customers, period.last)
-        if world.setup.locks:
-            model.locked_through = period.first - timedelta(days=1)
+        model.invoice(world.setup.customers, month_of(world.today), world.today, locks=world.setup.locks)
 
 
 def jump(world: World, hours: int) -> None:
@@ -200,7 +232,7 @@ def approve(world: World, which: int = -1) -> None:
         held = ledger.entries(states={EntryState.HELD})
         chosen = held if which < 0 else held[which % len(held) :][:1] if held else []
         if chosen:
-            ledger.approve([one.id for one in chosen], "Dana")
+            ledger.approve([one.id for one in chosen], "Dana", looked=True)
             world.estate.hits["approved"] += len(chosen)
 
 
@@ -270,7 +302,8 @@ def restore(world: World, which: int, how: str) -> None:
 STEPS: Mapping[str, Callable[..., None]] = {
     step.__name__: step
     for step in (
-        cycle, hire, leave, join, write_fault, find_fault, lines_fault, count_fault, rival, forget, rule, mode, sleep,
+        cycle, hire, leave, join, write_fault, find_fault, lines_fault, count_fault, rival, bookkeeper, withdraw, offer,
+        forget, rule, mode, sleep,
         month, invoice, jump, restart, intruder, takeover, approve, reject, undo, retry, backup, restore,
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,8 @@ from sim_session import BillingSession
 
 from syncd.connect.contract import Abilities, Context, Delivery
 from syncd.connect.settings import ConnectionSettings
-from syncd.model import Operation
+from syncd.model import Operation, Posting
+from syncd.periods import Period
 
 
 class BillingModel:
@@ -60,6 +61,24 @@ class BillingModel:
         self.rows[row.id] = row
         self.history[row.id] = [(units, row.by)]
         return row
+
+    def clear(self) -> None:
+        """No fault is left."""
+        self.faults.clear()
+
+    def invoice(self, customers: Sequence[str], period: Period, today: date, *, locks: bool) -> None:
+        """The current period is invoiced; with `locks` the one before is closed."""
+        self.invoiced_through = dict.fromkeys(customers, period.last)
+        if locks:
+            self.locked_through = period.first - timedelta(days=1)
+
+    def carried(self, posting: Posting, body: bytes) -> list[Posting]:
+        """What a request carries, by key, mark and product."""
+        return [posting]
+
+    def home(self, line: str) -> str:
+        """What the vendor calls the record in which a line stands."""
+        return line
 
     def cycle_begins(self) -> None:
         """Keeps a snapshot for stale readings, as it stands before anything of the cycle."""

@@ -17,12 +17,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from sim_books import Books
 from sim_estate import Estate
 from sim_files import ZONE, Rules, Setup, load_files
-from sim_judge import Judge, Wrong
+from sim_judge import Judge
 from sim_sources import SourceModel
 from sim_steps import STEPS, URL, Step, approve, retry
 from sim_vendors import BillingModel
+from sim_wrong import Wrong
 
 from syncd.clock import ClockWatch
 from syncd.connect.contract import Connector
@@ -37,7 +39,7 @@ from syncd.periods import local_date, month_of
 # A boundary: how many were passed in a cycle, or (its name, which time).
 Place = int | tuple[str, int]
 # Ledger calls that write: a process may die inside their commit.
-WRITING = ("begin_cycle", "end_cycle", "write", "sending", "settle", "trust", "claim")
+WRITING = ("begin_cycle", "end_cycle", "write", "sending", "sending_together", "settle", "trust", "claim")
 
 
 class Died(BaseException):
@@ -87,20 +89,30 @@ class World:
                 name,
                 self.estate,
                 setup.customers,
-                [shape.product for _, shape in setup.shapes if shape.connection == name],
+                setup.products(name),
                 keyed=name == "kb",
                 tells_period=setup.tells_period,
                 versions=setup.versions,
             )
             for name in ("psa", "kb")
         }
+        if setup.booked:
+            self.billings["books"] = Books(
+                "books",
+                self.estate,
+                setup.customers,
+                setup.products("books"),
+                keyed=setup.numbers,
+                drafts=setup.drafts,
+                most=setup.most,
+            )
         for who in setup.customers:
             for _, shape in setup.shapes:
                 if (units := setup.billed(who, shape)) is not None:
                     self.billings[shape.connection].add(who, shape.product, units)
         if setup.invoiced:
             for model in self.billings.values():
-                model.invoiced_through = dict.fromkeys(setup.customers, month_of(self.today).last)
+                model.invoice(setup.customers, month_of(self.today), self.today, locks=model.name == "books")
         self.kills: Counter[str] = Counter()
         self.did: Counter[str] = Counter()
         self.reached: Counter[str] = Counter()
@@ -118,6 +130,7 @@ class World:
         self.look_again()
         self.judge = Judge(self)
         self.estate.boundary = self.boundary
+        self.estate.process = lambda: self.process
         self.estate.sent = self._sent
         self.estate.done = self.judge.happened
         self.judge.look()
@@ -288,9 +301,9 @@ class World:
     def come_to_rest(self) -> Cycle:
         """No fault is left, time goes on, a person lets everything through; returns the last cycle."""
         self.sleep(90)
-        for one in self.models:
-            one.faults.clear()
+        self.source.faults.clear()
         for model in self.billings.values():
+            model.clear()
             model.arrive(everything=True)
         self.rules = replace(self.rules, mode="post")
         self.source.present.update(self.setup.customers)
@@ -307,11 +320,16 @@ class World:
             self.judge.look()
             self.judge.after_step()
             rows = self.entry_rows()
-            blocked = {line.id for line in cycle.plan.lines if line.action in ("blocked", "defer")}
+            blocked = {
+                line.id
+                for line in cycle.plan.lines
+                if line.action in ("blocked", "defer") or "is not known yet" in line.reason
+            }
             open_ = [
                 (row["id"], row["state"], row["note"])
                 for row in rows
-                if row["state"] not in TERMINAL and (row["state"] != "planned" or row["line"] not in blocked)
+                if row["state"] not in TERMINAL
+                and not (row["line"] in blocked and (row["state"] == "planned" or self.judge.stranded(row)))
             ]
             moving = any(
                 line.action in ("settle", "post") or "max_postings" in line.reason for line in cycle.plan.lines

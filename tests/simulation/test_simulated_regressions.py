@@ -246,3 +246,78 @@ def test_what_waited_in_a_backup_for_a_period_that_is_over_is_not_billed_beside_
     )
     assert outcome.wrong == "", outcome
     assert outcome.hits["restored by tool"] == 1
+
+
+def test_what_a_restored_ledger_forgot_may_still_be_on_its_way() -> None:
+    """The backup came back within minutes of a lost answer, a person approved at once what was due again, it was named
+    alike and sent, and then the first request landed too."""
+    outcome = play(
+        Setup(names=("line",), seed=1_004_480, versions=True, rules=LINE),
+        [
+            *[("write_fault", "psa", "late", "late"), ("backup",), AT_ONCE, ("restore", 0, "tool")],
+            *[("cycle", 0, ("ledger.trust", 1), ()), ("approve", -1), AT_ONCE],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["a late request landed"] == 1
+    assert outcome.hits["approved"] >= 1
+
+
+def test_what_a_ledger_forgot_is_not_accepted_as_an_edit_once_it_trusts_itself_again() -> None:
+    """While it was careful the count was what the line showed. Then the count fell to what the ledger remembered, and
+    its own forgotten number was taken for a colleague's and accepted."""
+    rules = Rules("post", (("set", "decrease", "now"),))
+    outcome = play(
+        Setup(names=("set",), seed=5_000_847, foreign_edit="accept", rules=rules),
+        [
+            *[("hire", 0, 0, 9), AT_ONCE, ("backup",), ("hire", 0, 0, 2), ("cycle", 60, None, ())],
+            *[("restore", 0, "hand"), AT_ONCE, ("cycle", 20, None, ()), ("hire", 0, 0, -2)],
+        ],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["approved"] == 1
+    assert outcome.ended["none"] == 1
+
+
+def test_a_part_waits_while_it_is_not_known_whether_the_change_it_belongs_to_arrived() -> None:
+    """The count fell back to what the list showed, the part was no longer needed, and then the change landed: the day
+    on which more was used was never billed."""
+    evening = datetime(2026, 11, 30, 23, 0, tzinfo=UTC)
+    rules = Rules("post", (("kset", "decrease", "hold"),))
+    setup = Setup(seed=1_007_069, names=("kset",), foreign_edit="overwrite", tells_period=False, start=evening)
+    outcome = play(
+        replace(setup, rules=rules),
+        [("write_fault", "kb", "late"), ("hire", 0, 0, 3), AT_ONCE, ("hire", 0, 0, -1), AT_ONCE],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["a late request landed"] == 1
+
+
+# Documents that several rules share
+
+BOOKS = Setup(
+    names=("doca", "docb"), drafts=True, rules=Rules("post", (("doca", "decrease", "now"), ("docb", "decrease", "now")))
+)
+
+
+def test_a_document_that_was_voided_while_it_was_sent_stays_told() -> None:
+    """Nobody may say that the line was never made, so its outcome is never known. The count fell to what stands, and
+    the line said "as it should be", and nothing of it."""
+    voided = ("cycle", 0, None, ((("books.send.after", 1), ("bookkeeper", 2, "void")),))
+    outcome = play(
+        replace(BOOKS, seed=5_000_431),
+        [AT_ONCE, ("hire", 0, 1, 1), AT_ONCE, ("hire", 1, 1, 2), voided, ("hire", 0, 1, -2)],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["bookkeeper void"] == 1
+    assert outcome.ended["none"] == 2
+
+
+@pytest.mark.parametrize("at", ["ledger.sending_together.commit", "books.send.after"])
+def test_a_shared_document_is_made_once_whatever_dies(at: str) -> None:
+    """No defect; each line has its effect in one document, which was never written again."""
+    outcome = play(replace(BOOKS, seed=1), [("cycle", 0, (at, 1), ()), AT_ONCE])
+    assert outcome.wrong == "", outcome
+    assert outcome.kills[at] == 1
+    assert outcome.hits["a shared document"] == 1
+    assert outcome.ended["none"] == 2

@@ -12,7 +12,11 @@ from sim_steps import Step
 
 WITHIN = 400
 # Too seldom at stake to be met within so many; schedules that are made for them are below.
-NARROW = ("adds_to_edited_lines", "loses_the_part")
+NARROW = (
+    *("adds_to_edited_lines", "loses_the_part"),
+    *("sends_the_document_again", "settles_the_rest_as_absent"),
+    *("asks_for_the_refused_together_again", "names_it_by_its_first_line"),
+)
 AT_ONCE: Step = ("cycle", 0, None, ())
 SET = Setup(names=("set",), rules=Rules("post", (("set", "decrease", "now"),)))
 LINE = Setup(names=("line",), rules=Rules("post", (("line", "decrease", "now"),)))
@@ -75,3 +79,30 @@ def test_what_somebody_wrote_is_not_overwritten_and_no_part_is_lost(
     assert play(setup, steps).wrong == ""
     with BREAKS[name]():
         assert play(setup, steps).wrong.startswith(words)
+
+
+BOOKS = Setup(names=("doca", "docb"), seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "steps", "words"),
+    [
+        ("sends_the_document_again", [("write_fault", "books", "lost"), AT_ONCE], "double effect"),
+        (
+            "settles_the_rest_as_absent",
+            [("write_fault", "books", "late"), AT_ONCE, ("cycle", 20, None, ())],
+            "effect not counted",
+        ),
+        ("asks_for_the_refused_together_again", [("withdraw", 0), AT_ONCE, AT_ONCE], "refused together"),
+        (
+            "names_it_by_its_first_line",
+            [("write_fault", "books", "error_before"), AT_ONCE, ("hire", 0, 1, 2), ("cycle", 20, None, ())],
+            "one number",
+        ),
+    ],
+)
+def test_a_shared_document_is_one_request_with_a_look_for_each_line(name: str, steps: list[Step], words: str) -> None:
+    assert play(BOOKS, steps).wrong == ""
+    with BREAKS[name]():
+        assert play(BOOKS, steps).wrong.startswith(words)
