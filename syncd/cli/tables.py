@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
@@ -171,6 +171,19 @@ def _having(customers: Sequence[str]) -> str:
     return f": {named}" + (f" and {more} more" if more > 0 else "") if customers else ""
 
 
+_STATES = {
+    Action.BLOCKED: "blocked", Action.HOLD: "held for a person", Action.POST: "to post",
+    Action.SETTLE: "settling", Action.DEFER: "deferred",
+}  # fmt: skip
+_BY_HAND = "to mend by hand"
+
+
+def _state(line: PlanLine) -> str:
+    """In words what a line waits for; what is held and moves nothing cannot be approved, so `syncd held` has none of
+    it. "" for a line that waits for nothing."""
+    return _BY_HAND if line.action is Action.HOLD and not line.effects else _STATES.get(line.action, "")
+
+
 def closing_line(plan: Plan) -> str:
     """One sentence: how many lines, what leaks, what is billed too much."""
     fine = sum(1 for line in plan.lines if line.action is Action.NONE)
@@ -187,12 +200,8 @@ def closing_line(plan: Plan) -> str:
                     sums[worth.currency] += worth.amount
             money = " + ".join(f"{plain_money(amount, code)} {code}" for code, amount in sorted(sums.items()))
             parts.append(f"{len(hit)} {word}" + (f" ({money} a period)" if money else ""))
-    for action, word in (
-        (Action.BLOCKED, "blocked"), (Action.HOLD, "held for a person"), (Action.POST, "to post"),
-        (Action.SETTLE, "settling"), (Action.DEFER, "deferred"),
-    ):  # fmt: skip
-        if count := sum(1 for line in plan.lines if line.action is action):
-            parts.append(f"{count} {word}")
+    counts = Counter(map(_state, plan.lines))
+    parts += [f"{counts[word]} {word}" for word in (*_STATES.values(), _BY_HAND) if counts[word]]
     return "; ".join(parts) + f". Mode {plan.mode}."
 
 

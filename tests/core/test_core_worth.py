@@ -136,3 +136,11 @@ def test_the_table_and_the_page_tell_the_money_beside_the_finding() -> None:
     priced, _, untold = _two_currencies().lines
     assert show.row(priced).findings == (("shelfware", "shelfware 66.00 USD"),)
     assert show.row(untold).findings == (("shelfware", "shelfware"),)
+
+
+def test_the_closing_line_tells_what_can_be_approved_from_what_a_person_must_mend() -> None:
+    plan = world(29, 25, increase="hold").plan()
+    assert "; 1 held for a person. " in closing_line(plan)
+
+    (line,) = plan.lines
+    assert "; 1 to mend by hand. " in closing_line(replace(plan, lines=(replace(line, effects=()),)))
