@@ -1,6 +1,6 @@
 """Two that start at once: how often both were there, and that the change was made once (RELIABILITY, T9).
 
-    python benchmarks/bench_races.py                # 1,000 races, some ten minutes
+    python benchmarks/bench_races.py                # 1,000 races, some fifteen minutes
     python benchmarks/bench_races.py --races 50
 
 Real processes of `syncd run --once` over one SQLite ledger and the sandbox of ConnectWise (the stage of `tests/death`,

@@ -361,9 +361,13 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Neither: somebody else changed the record, or it is gone. `what` says what stands there now, and who."""
+    """Neither: somebody else changed the record, or it is gone. `what` says what stands there now, and who.
+
+    `arrived`: syncd's own change was there, by its mark, and somebody took it away since. Its outcome is known.
+    """
 
     what: str
+    arrived: bool = False
 
 
 Sight = Found | Absent | Moved

@@ -153,7 +153,7 @@ class Poster:
         for row in rows:
             if row.doc_number == alone:
                 what = "was voided" if voided(row) else "no longer bears syncd's mark: its memo was changed"
-                return Moved(f"the {named(entity, row)} {what}")
+                return Moved(f"the {named(entity, row)} {what}", arrived=True)
         return Absent()
 
     def _line(self, posting: Posting) -> dict[str, Any]:
@@ -219,12 +219,12 @@ def _seen(entity: str, row: Document, posting: Posting) -> Sight:
     """What the one document that bears the mark shows."""
     name = f"the {named(entity, row)}"
     if voided(row):
-        return Moved(f"{name} was voided")
+        return Moved(f"{name} was voided", arrived=True)
     if entity == ESTIMATE and row.txn_status.casefold() == "rejected":
-        return Moved(f"{name} was rejected")
+        return Moved(f"{name} was rejected", arrived=True)
     mine: Own = next(one for one in own(entity, row) if one.charge.mark == posting.marker)
     if mine.line is None:
-        return Moved(f"{name} no longer holds the line for {posting.product or posting.product_id}")
+        return Moved(f"{name} no longer holds the line for {posting.product or posting.product_id}", arrived=True)
     amount = sums(posting)[2]
     if row.sync_token == "0" and mine.line.amount != amount:  # noqa: S105 - QuickBooks' word for "never changed"
         shown = plain(mine.line.amount) if mine.line.amount is not None else "no amount"

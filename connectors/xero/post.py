@@ -119,7 +119,7 @@ class Poster:
             return Found(live[0].key, _shown(live[0], posting.marker))
         if bearing:
             gone = ", ".join(f"{name(one)} was {one.status.lower()}" for one in bearing)
-            return Moved(f"{gone}, by a person; syncd does not write it anew")
+            return Moved(f"{gone}, by a person; syncd does not write it anew", arrived=True)
         return Absent()
 
     def _documents_of(self, posting: Posting) -> Sequence[Document]:

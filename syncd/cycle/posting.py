@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 import structlog
 
@@ -87,8 +88,8 @@ def _orphaned(leader: Entry | None) -> bool:
 def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed: bool = True) -> Entry:
     """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
     sight = one.connection.find(entry.intent.posting)
-    if isinstance(sight, Found):
-        return _settle(ledger, entry, EntryState.POSTED, "found when looking", sight.remote_id or entry.remote_id)
+    if _arrived(sight):
+        return _settle_there(ledger, entry, sight, "found when looking", entry.remote_id)
     # Not since it was claimed: the machine may have slept between that and the sending.
     doubtful_since = ledger.events(entry.id)[-1].at
     if not believed or now - doubtful_since < _delivery(one, entry).request_life:
@@ -236,6 +237,8 @@ def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
     match sight:
         case Absent():
             return None
+        case Moved(arrived=True) if entry.attempts > 0:
+            return Found(entry.remote_id)
         case Moved(what=what):
             return f"the record changed since it was planned: {what}"
         case Found() if entry.intent.operation in ABSOLUTE and entry.attempts == 0:
@@ -255,8 +258,8 @@ def _read_back(ledger: Ledger, one: Opened, entry: Entry, remote_id: str, echo: 
     except VendorError as error:
         note = f"answered as done, and the look afterwards failed: {error}"
         return _settle(ledger, entry, EntryState.UNKNOWN, note, remote_id)
-    if isinstance(sight, Found):
-        return _settle(ledger, entry, EntryState.POSTED, "", sight.remote_id or remote_id, echo)
+    if _arrived(sight):
+        return _settle_there(ledger, entry, sight, "", remote_id, echo)
     what = sight.what if isinstance(sight, Moved) else "the record is as it was before"
     return _settle(ledger, entry, EntryState.UNKNOWN, f"answered as done, but {what}", remote_id)
 
@@ -267,9 +270,24 @@ def _look_once(ledger: Ledger, one: Opened, entry: Entry) -> Entry:
         sight = one.connection.find(entry.intent.posting)
     except VendorError:
         return entry  # still unknown, and told as such
-    if isinstance(sight, Found):
-        return _settle(ledger, entry, EntryState.POSTED, "the answer was lost, the change is there", sight.remote_id)
+    if _arrived(sight):
+        return _settle_there(ledger, entry, sight, "the answer was lost, the change is there")
     return entry
+
+
+def _arrived(sight: Sight) -> TypeGuard[Found | Moved]:
+    """Whether the change was made: it is there, or somebody took it away since. That is theirs to explain: the plan
+    finds the line edited by hand, and nothing is written anew."""
+    return isinstance(sight, Found) or (isinstance(sight, Moved) and sight.arrived)
+
+
+def _settle_there(
+    ledger: Ledger, entry: Entry, sight: Found | Moved, note: str, remote_id: str = "", echo: str = ""
+) -> Entry:
+    """Posted: `note` says how that is known, and for a change that was taken away since, what became of it."""
+    if isinstance(sight, Moved):
+        return _settle(ledger, entry, EntryState.POSTED, f"it arrived, and {sight.what}", remote_id, echo)
+    return _settle(ledger, entry, EntryState.POSTED, note, sight.remote_id or remote_id, echo)
 
 
 def _settle(ledger: Ledger, entry: Entry, state: EntryState, note: str, remote_id: str = "", echo: str = "") -> Entry:

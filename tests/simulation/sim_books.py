@@ -238,10 +238,10 @@ class BooksSession(BillingSession):
             return Absent()
         (document,) = bearing
         if document.voided:
-            return Moved(f"the document {document.id} was voided")
+            return Moved(f"the document {document.id} was voided", arrived=True)
         made, row = next(one for one in model.charged(document) if one[0].mark == posting.marker)
         if row is None:
-            return Moved(f"the document {document.id} no longer holds the line for {posting.product}")
+            return Moved(f"the document {document.id} no longer holds the line for {posting.product}", arrived=True)
         return Found(document.id, made.shown(Decimal(abs(row.units))))
 
     def _agreement(self, customer: RemoteCustomer, moment: Moment) -> Agreement:

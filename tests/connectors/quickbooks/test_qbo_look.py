@@ -68,6 +68,7 @@ def test_a_voided_document_is_told(make_bench: MakeBench, keeps: bool) -> None:
 
     assert isinstance(told, Moved)
     assert told.what.endswith(f"(#{id_}) was voided")
+    assert told.arrived
 
 
 def test_a_rejected_estimate_is_told(bench: Bench) -> None:
@@ -89,6 +90,7 @@ def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: 
 
     assert isinstance(told, Moved)
     assert "its memo was changed" in told.what
+    assert told.arrived
 
 
 def test_a_document_that_a_person_dated_back_is_found(bench: Bench) -> None:

@@ -37,6 +37,7 @@ def test_a_document_that_was_taken_away_is_not_absent(bench: Bench, status: str)
     assert isinstance(sight, Moved)
     assert made["InvoiceNumber"] in sight.what
     assert f"was {status.lower()}" in sight.what
+    assert sight.arrived
 
 
 def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Bench) -> None:
