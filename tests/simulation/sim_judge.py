@@ -33,7 +33,7 @@ _SET = Operation.SET_QUANTITY
 
 class Judge:
     """Watches one world. `disturbed`: (customer, product) that a colleague edited; `unseen`: lines that a colleague
-    removed while syncd did not know yet whether it had made them."""
+    removed while syncd did not know that it had made them, or forgot it in a restore."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -81,15 +81,21 @@ class Judge:
         for model in self.world.billings.values():
             self.forgotten |= {effect.key for effect in model.effects if effect.key not in known}
             self.forgotten |= {key for key, _ in model.deliveries if key not in known}
+            self._unsee(model, model.removed)
 
     def removed(self, model: BillingModel, row: Row) -> None:
-        """A colleague takes a line away. Whoever does not know whether it made a line cannot tell that it was removed
-        from that it never was: making it again is no second effect, because the first does not stand any more."""
+        """A colleague takes a line away."""
         model.removed.add(row.id)
-        made = {effect.line: effect.key for effect in model.effects if effect.operation in CREATES}
-        entry = self.world.entry_row(made[row.id]) if row.id in made else None
-        if entry is not None and entry["state"] in ("sending", "unknown", "planned"):
-            self.unseen.add(row.id)
+        self._unsee(model, {row.id})
+
+    def _unsee(self, model: BillingModel, lines: set[str]) -> None:
+        """Whoever does not know that it made a line, or forgot it, cannot tell that it was removed from that it never
+        was: making it again is no second effect, because the first does not stand any more."""
+        for effect in model.effects:
+            if effect.operation in CREATES and effect.line in lines:
+                entry = self.world.entry_row(effect.key)
+                if entry is None or entry["state"] != "posted":
+                    self.unseen.add(effect.line)
 
     def stranded(self, row: Mapping[str, Any]) -> bool:
         """Whether a person took a line off its document while nobody knew whether it was made: the document still bears

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -148,8 +148,10 @@ class Total:
             getattr(self, name).update(getattr(other, name))
 
 
-def simulate_many(seeds: Iterable[int], *, processes: int = 1, shrinks: bool = True) -> Total:
-    """Schedules by their seeds, side by side in so many processes."""
+def simulate_many(
+    seeds: Iterable[int], *, processes: int = 1, shrinks: bool = True, within: float | None = None
+) -> Total:
+    """Schedules by their seeds, side by side in so many processes; few are begun after `within` seconds."""
     began, total, listed = time.monotonic(), Total(), list(seeds)
     if processes == 1:
         total.add(_batch(listed, shrinks))
@@ -159,8 +161,12 @@ def simulate_many(seeds: Iterable[int], *, processes: int = 1, shrinks: bool = T
             jobs: list[Future[Total]] = [
                 pool.submit(_batch, listed[at : at + size], shrinks) for at in range(0, len(listed), size)
             ]
+            wait(jobs, timeout=within)
             for job in jobs:
-                total.add(job.result())
+                job.cancel()  # those that were not begun
+            for job in jobs:
+                if not job.cancelled():
+                    total.add(job.result())
     total.seconds = time.monotonic() - began
     return total
 

@@ -317,6 +317,17 @@ def test_a_document_that_was_voided_while_it_was_sent_is_no_riddle() -> None:
     assert later.hits["bookkeeper void"] == 1
 
 
+def test_a_document_that_a_restored_ledger_forgot_and_a_person_deleted_is_made_again() -> None:
+    """The judge called it a double: nothing tells a document that was deleted from one that never was, a person
+    approved it, and one stands."""
+    outcome = play(
+        replace(BOOKS, seed=1_000_804),
+        [("backup",), AT_ONCE, ("bookkeeper", 1, "delete"), ("restore", 0, "tool"), AT_ONCE, ("approve", -1), AT_ONCE],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["bookkeeper delete"] == 1
+
+
 @pytest.mark.parametrize("at", ["ledger.sending_together.commit", "books.send.after"])
 def test_a_shared_document_is_made_once_whatever_dies(at: str) -> None:
     """No defect; each line has its effect in one document, which was never written again."""

@@ -6,6 +6,7 @@ A failure prints its seed, its setup and its steps; keep the shrunk ones in `tes
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from sim_sources import COUNT_FAULTS
 from sim_steps import STEPS
 
 QUICK = 200
-# What was played whole and accepted; more only costs time (0.3 s of a core each).
-FIRST, MANY = 1_000_000, 2_000
+# Half an hour on two idle cores. A slower machine plays as many as it can in `WITHIN` seconds.
+FIRST, MANY, LEAST, WITHIN = 1_000_000, 10_000, 2_000, 50 * 60.0
 # Met one to five times in a thousand schedules, because several things must come together: a request that outlives its
 # declared life is only told of quantities, a gap only where two looks are asked for, a version only where the vendor
 # has one, a period is closed only between a plan and its sending, a change is planned again only where it surely did
@@ -74,12 +75,12 @@ def test_a_schedule_is_played_alike_every_time() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
 def test_thousands_of_schedules_hold_and_reach_everything() -> None:
-    total = simulate_many(range(FIRST, FIRST + MANY), processes=2)
+    total = simulate_many(range(FIRST, FIRST + MANY), processes=os.cpu_count() or 1, within=WITHIN)
     print(table(total))
     told = {name: dict(getattr(total, name)) for name in ("kills", "hits", "did", "ended")}
     report = Path(tempfile.gettempdir(), "syncd-simulation.json")
     report.write_text(json.dumps({"schedules": total.schedules, "seconds": round(total.seconds), **told}, indent=1))
-    assert total.schedules == MANY
-    assert not total.wrong, f"{len(total.wrong)} of {MANY}:\n{failures(total)}"
+    assert LEAST <= total.schedules <= MANY
+    assert not total.wrong, f"{len(total.wrong)} of {total.schedules}:\n{failures(total)}"
     assert [name for name in STEPS if not total.did[name]] == []
     assert unmet(total) <= SELDOM
