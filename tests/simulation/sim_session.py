@@ -217,7 +217,7 @@ class BillingSession:
             row.product,
             row.product,
             Decimal(row.units),
-            unit_price=Decimal(10),
+            unit_price=None if row.once else Decimal(10),  # a dated line may charge a share of it
             starts=row.starts,
             ends=row.ends,
             once=row.once,
