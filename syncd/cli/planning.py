@@ -237,12 +237,13 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
     if done.entries:
         out.print(entries_table(done.entries, title=f"Written down in cycle {done.id}"))
     if done.waiting:
-        out.print(f"{done.waiting} changes wait for a person: syncd held")
+        out.print(f"{done.waiting} {'change waits' if done.waiting == 1 else 'changes wait'} for a person: syncd held")
     for sentence in told(done.alerts):
         out.print(f"[yellow]note[/] {escape(sentence)}")
     if done.in_doubt:
         out.print(
-            f"[bold red]{done.in_doubt} postings have an outcome that is not known yet[/]: syncd ledger --state unknown"
+            f"[bold red]{done.in_doubt} {'posting has' if done.in_doubt == 1 else 'postings have'} an outcome that is "
+            "not known yet[/]: syncd ledger --state unknown"
         )
     return done.exit_status
 
