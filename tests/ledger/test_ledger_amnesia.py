@@ -121,6 +121,7 @@ def test_every_backup_of_forty_days_is_restored_and_nothing_is_billed_twice(stag
 
         # One more seat of each is one change of each; or none, where the ledger forgot lines of this month: then syncd
         # says what stands there and what it remembers, and the rest of the month is a person's.
+        later(stage, MINUTES)  # what a restored ledger forgot may be on its way for so long
         stage.write(SET + LINE + CREDIT, {name: count + 1 for name, count in last_used.items()})
         settle(stage, 2)
         more = billed(stage) - present
