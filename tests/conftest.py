@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -72,3 +73,11 @@ def _tables(connection: Any) -> list[str]:
         "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' ORDER BY rowid"
     )
     return [sql for (sql,) in found]
+
+
+# What is logged where nobody configured it: structlog's own look shows the locals of every frame, and while it goes
+# through them another thread changes one.
+_look = [one for one in structlog.get_config()["processors"] if not isinstance(one, structlog.dev.ConsoleRenderer)]
+structlog.configure(
+    processors=[*_look, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+)
