@@ -24,7 +24,8 @@ _NOTHING = LineHistory()
 _ON_A_LINE = (Operation.POST_LINE, Operation.POST_CREDIT)
 # Words on the form of a line that hold only for days of its own period.
 _OF_ITS_DAYS = frozenset({"prorate", "beside"})
-# How many periods a line may be late and still be recognised on the billing system's list.
+# How many periods a line may be late and still be recognised on the billing system's list; an agreement that is
+# invoiced further ahead than that is not believed.
 _REACH = 24
 # The same, of periods of which a restored ledger forgot lines; and how many changes of one it may have forgotten.
 _FORGOTTEN = 3
@@ -37,6 +38,25 @@ def is_closed(agreement: Agreement, starts: date | None, ends: date | None, toda
     if through is None or starts is None or starts > through:
         return False
     return not (agreement.prorates and (ends is None or ends >= today))
+
+
+def too_far_ahead(agreement: Agreement, period: Period) -> str:
+    """A sentence where an agreement says that it is invoiced further ahead than anything is sold: a mistyped year would
+    have a line drafted for each month until then, or have what is due now billed in a period that nobody lives to see.
+
+    `period`: the agreement's period that holds today.
+    """
+    through, last = agreement.invoiced_through, period
+    if through is None:
+        return ""
+    for _ in range(_REACH):
+        last = following(last)
+    if through <= last.last:
+        return ""
+    return (
+        f"{agreement.name!r} says that it is invoiced through {through}, more than {_REACH} periods ahead; "
+        "correct the date in the billing system"
+    )
 
 
 def first_open(agreement: Agreement, period: Period) -> Period:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -82,10 +82,12 @@ class Site:
         return round_money(abs(units) * self.unit_price * share, self.currency)
 
 
-def quantity_effects(site: Site, past: Past, target: Decimal, description: str) -> tuple[Effect, ...]:
+def quantity_effects(
+    site: Site, past: Past, target: Decimal, description: Callable[[Period], str]
+) -> tuple[Effect, ...]:
     """Set a recurring quantity, or add the line where there is none; with dated lines for the invoiced rest of the
     period, and for each one that is invoiced ahead, where the rule prorates an increase (ConnectWise sheet, recipes 1
-    and 2). A line that begins later has no such rest."""
+    and 2). A line that begins later has no such rest. `description`: what the customer reads on a line of a period."""
     line = site.line
     if line is None:
         identity = keys.added(site.connection, site.agreement.id, site.product.id, site.customer, site.rule.name)
@@ -101,7 +103,7 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
                 starts=_first_day(site),
                 options=_form(site, prorated=site.rule.prorate),
                 # It is printed on every invoice to come: no word of this period, unless the rule asks for it.
-                description=description if site.rule.description else "",
+                description=description(site.period) if site.rule.description else "",
             ),
         )
     identity = keys.recurring(site.connection, line.agreement_id, line.id)
@@ -121,15 +123,16 @@ def quantity_effects(site: Site, past: Past, target: Decimal, description: str) 
     return (change, *_invoiced_parts(site, past, target - line.quantity, through, description))
 
 
-def _invoiced_parts(site: Site, past: Past, units: Decimal, through: date, description: str) -> Iterator[Effect]:
+def _invoiced_parts(
+    site: Site, past: Past, units: Decimal, through: date, description: Callable[[Period], str]
+) -> Iterator[Effect]:
     """Dated lines for what is on an invoice already, through the day `through`: one for the rest of the running period
     and one for each period after it, because a line that reaches over a period's end would be billed in both."""
     period, first = site.period, site.today
     while True:
         last = min(through, period.last) if through >= period.first else through
-        words = description.replace(str(site.period), str(period))
         there = replace(site, period=period)
-        part = _dated(there, past, units, first, last, words, prorated=True, beside="quantity")
+        part = _dated(there, past, units, first, last, description(period), prorated=True, beside="quantity")
         yield replace(part, follows=True)
         if last >= through:
             return

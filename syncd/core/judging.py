@@ -245,6 +245,8 @@ def _site(
     if agreement is None or found.product is None:
         kind = "ambiguous agreement" if len(found.agreements) > 1 else "missing agreement"
         return None, Ruling(Action.BLOCKED, problem, difference, (*findings, kind))
+    if unbelieved := closing.too_far_ahead(agreement, place.running or place.period):
+        return None, Ruling(Action.BLOCKED, unbelieved, difference, findings)
     site = Site(
         rule, customer.name, place.resolved.id if place.resolved else "", home(rule), agreement, found.product,
         line, place.period, agreement.currency or desk.house.currency, desk.moment.today, place.cost,

@@ -25,7 +25,10 @@ def identity(site: Site) -> str:
 def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal, *, fresh: bool) -> Proposal:
     """Set the line's quantity, or add the line; judged against what is billed."""
     before = site.line.quantity if site.line else ZERO
-    text = text_of(desk, site, used, quantity=wanted - before, before=before, to=wanted)
+
+    def text(period: Period) -> str:
+        return text_of(desk, replace(site, period=period), used, quantity=wanted - before, before=before, to=wanted)
+
     return Proposal(quantity_effects(site, desk.past, wanted, text), (billed, wanted))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from core_book import Book, Psa, step
-from core_kit import NOW, ZONE, agreement, free, line, told, using, wire
+from core_kit import NOW, ZONE, agreement, free, line, product, told, using, wire
 
 from syncd.core.entries import Entry
+from syncd.core.plan import PlanLine
+from syncd.core.rules import TrueUp
 from syncd.core.undo import Ground
 from syncd.core.undo_many import Desk, undo_many
 from syncd.model import Operation
@@ -73,3 +75,30 @@ def test_what_was_charged_ahead_is_credited_once() -> None:
         ("post_credit", "2026-11"): (2, 0, Decimal("14.67")),
         ("post_credit", "2026-12"): (2, 0, Decimal("40.00")),
     }
+
+
+def test_the_words_of_each_period_are_made_for_it() -> None:
+    """A product whose name holds the running period keeps it on the line of the next one."""
+    named = free(27, prorate=True, description="{product} in {period}").but(products=(product(name="Audit 2026-11"),))
+    book = Book()
+    step(named, book, Psa({"l1": line(25)}, (AHEAD,)))
+    parts = [one.intent for one in book.entries.values() if one.intent.operation is Operation.POST_LINE]
+    assert [one.posting.description for one in parts] == ["Audit 2026-11 in 2026-11", "Audit 2026-11 in 2026-12"]
+
+
+@pytest.mark.parametrize("fields", [{"prorate": True}, {"true_up": TrueUp.LINE}])
+def test_a_date_that_nobody_means_is_refused_before_it_drafts_a_line_for_each_month(fields: dict[str, Any]) -> None:
+    def played(through: date) -> tuple[PlanLine, Psa]:
+        psa = Psa({"l1": line(25)}, (agreement(invoiced_through=through),))
+        (drawn,) = step(free(27, **fields), Book(), psa).lines
+        return drawn, psa
+
+    believed, psa = played(date(2028, 11, 30))  # 24 months ahead of November 2026
+    assert believed.action != "blocked"
+    mistyped, psa = played(date(2028, 12, 1))
+    assert (mistyped.action, mistyped.reason) == (
+        "blocked",
+        "'Managed Services' says that it is invoiced through 2028-12-01, more than 24 periods ahead; "
+        "correct the date in the billing system",
+    )
+    assert not psa.done
