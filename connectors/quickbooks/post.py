@@ -41,7 +41,7 @@ from connectors.quickbooks.errors import DUPLICATE_NUMBER, explain, fault, refus
 from connectors.quickbooks.payloads import Document, Form, Line, Ref
 from connectors.quickbooks.query import Where, page, whole
 from connectors.quickbooks.read import Reader
-from syncd.connect.documents import arithmetic, charges, number
+from syncd.connect.documents import arithmetic, charges, number, numbered
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.connect.values import exact, shortened
@@ -154,6 +154,13 @@ class Poster:
             if row.doc_number == alone:
                 what = "was voided" if voided(row) else "no longer bears syncd's mark: its memo was changed"
                 return Moved(f"the {named(entity, row)} {what}", arrived=True)
+        for row in rows:
+            # One of several lines: its number tells of all of them together, and without the memo not of which.
+            if numbered(PREFIX, row.doc_number or "", NUMBER_LENGTH) and not marks(row) and _may_hold(row, posting):
+                return Moved(
+                    f"the {named(entity, row)} bears syncd's number, no mark of it any more, and "
+                    f"{posting.product or posting.product_id} on the same day: put its memo back, or delete it"
+                )
         return Absent()
 
     def _line(self, posting: Posting) -> dict[str, Any]:
@@ -230,6 +237,11 @@ def _seen(entity: str, row: Document, posting: Posting) -> Sight:
         shown = plain(mine.line.amount) if mine.line.amount is not None else "no amount"
         return Moved(f"{name} shows {shown} for {posting.product}, not the {plain(amount)} that was sent; amend it")
     return Found(f"{WORDS[entity]} {row.id}", mine.units)
+
+
+def _may_hold(row: Document, posting: Posting) -> bool:
+    """Whether a document could be where the posting arrived: it has its day and its item."""
+    return row.txn_date == posting.ends and any(item_of(line) == posting.product_id for line in row.line)
 
 
 def _form(wire: Wire) -> Form:

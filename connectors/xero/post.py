@@ -21,7 +21,7 @@ from connectors.xero.figures import charge, figures, line_amount
 from connectors.xero.own import marked, name, own
 from connectors.xero.payloads import NO_ID, CreditNote, Document, Invoice, Line, units
 from connectors.xero.read import Reader
-from syncd.connect.documents import charges, note, number
+from syncd.connect.documents import charges, note, number, numbered
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.connect.values import exact, shortened
@@ -31,7 +31,7 @@ from syncd.money import plain
 from syncd.periods import add_months
 
 _QUERY = "summarizeErrors=false&unitdp=4"
-_NUMBER_LENGTH = 27
+_PREFIX, _NUMBER_LENGTH = "SD-", 27
 # A bookkeeper may date a draft anew. Beyond so many months back its number, which Xero takes once, is the guard.
 _FOUND_WITHIN = 12
 
@@ -72,7 +72,7 @@ class Poster:
             "Type": "ACCRECCREDIT" if credit else "ACCREC",
             "Status": "DRAFT",
             "Contact": {"ContactID": first.customer_id},
-            f"{kind}Number": number("SD-", postings, _NUMBER_LENGTH),
+            f"{kind}Number": number(_PREFIX, postings, _NUMBER_LENGTH),
             "Reference": reference,
             "Date": first.ends.isoformat(),
             "LineAmountTypes": "Exclusive",
@@ -107,10 +107,8 @@ class Poster:
 
     def find(self, posting: Posting) -> Sight:
         """Looks for the posting's mark among all documents of its contact, fresh. Raises VendorError."""
-        bearing = [
-            one for one in self._documents_of(posting)
-            if any(charge_.mark == posting.marker for charge_ in marked(one))
-        ]  # fmt: skip
+        found = self._documents_of(posting)
+        bearing = [one for one in found if any(charge_.mark == posting.marker for charge_ in marked(one))]
         live = [one for one in bearing if one.live]
         if len(live) > 1:
             named = ", ".join(f"{one.number} (id {one.key})" for one in live)
@@ -120,6 +118,18 @@ class Poster:
         if bearing:
             gone = ", ".join(f"{name(one)} was {one.status.lower()}" for one in bearing)
             return Moved(f"{gone}, by a person; syncd does not write it anew", arrived=True)
+        unmarked = [one for one in found if one.live and not marked(one)]
+        alone = number(_PREFIX, (posting,), _NUMBER_LENGTH)
+        for one in unmarked:
+            if one.number == alone:
+                return Moved(f"{name(one)} no longer bears syncd's mark: its reference was changed", arrived=True)
+        for one in unmarked:
+            # One of several lines: its number tells of all of them together, and without the marks not of which.
+            if numbered(_PREFIX, one.number, _NUMBER_LENGTH) and _may_hold(one, posting):
+                return Moved(
+                    f"{name(one)} bears syncd's number, no mark of it any more, and {posting.product} on the same day: "
+                    "put its reference back, or delete it"
+                )
         return Absent()
 
     def _documents_of(self, posting: Posting) -> Sequence[Document]:
@@ -256,6 +266,12 @@ def _shown(document: Document, mark: str) -> Decimal | None:
         return next((one.units for one in own(document) if one.charge.mark == mark), None)
     except VendorError:
         return None
+
+
+def _may_hold(document: Document, posting: Posting) -> bool:
+    """Whether a document could be where the posting arrived: it has its day and its item."""
+    codes = {line.code.casefold() for line in document.lines or ()}
+    return day(document.dated) == posting.ends and posting.product.casefold() in codes
 
 
 def _called(sent: Document) -> str:

@@ -77,6 +77,11 @@ def number(prefix: str, postings: Sequence[Posting], length: int) -> str:
     return f"{prefix}{digest}"[:length].upper()
 
 
+def numbered(prefix: str, text: str, length: int) -> bool:
+    """Whether a number is one that `number` makes, for whatever postings."""
+    return re.fullmatch(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}", text) is not None
+
+
 def arithmetic(posting: Posting, places: int) -> tuple[Decimal, Decimal]:
     """(quantity, unit price) for a line, so that the vendor's multiplication gives exactly the amount: the posting's
     own units where the price of one fits into `places` decimals, else one unit at the whole amount.

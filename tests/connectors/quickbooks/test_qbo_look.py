@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -91,6 +92,23 @@ def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: 
     assert isinstance(told, Moved)
     assert "its memo was changed" in told.what
     assert told.arrived
+
+
+def test_a_shared_document_without_its_memo_makes_a_person_look(bench: Bench) -> None:
+    """Which postings it holds cannot be told; another item, another day and a person's own number are none of them."""
+    assert isinstance(bench.post(LINE, SECOND), Receipt)
+    [row] = bench.documents("Estimate")
+    bench.double.rival("Estimate", row["Id"], PrivateNote="")
+
+    for posting in (LINE, SECOND):
+        told = bench.connect().find(posting)
+        assert isinstance(told, Moved)
+        assert "bears syncd's number, no mark of it any more" in told.what
+        assert not told.arrived
+    for other in (replace(LINE, product_id="77"), replace(LINE, ends=LINE.starts)):
+        assert isinstance(bench.connect().find(other), Absent)
+    bench.double.rival("Estimate", row["Id"], DocNumber="SD-1001")
+    assert isinstance(bench.connect().find(LINE), Absent)
 
 
 def test_a_document_that_a_person_dated_back_is_found(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import pytest
 from xero_kit import Bench
 
 from syncd.errors import VendorError
-from syncd.model import Found, Moved
+from syncd.model import Absent, Found, Moved
 
 # --- the look ---------------------------------------------------------------------------------------------------------
 
@@ -38,6 +38,47 @@ def test_a_document_that_was_taken_away_is_not_absent(bench: Bench, status: str)
     assert made["InvoiceNumber"] in sight.what
     assert f"was {status.lower()}" in sight.what
     assert sight.arrived
+
+
+def test_a_draft_whose_reference_was_changed_is_known_by_its_number(bench: Bench) -> None:
+    posting = bench.line()
+    bench.post(posting)
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Reference="for Dana")
+    sight = bench.connect().find(posting)
+
+    assert isinstance(sight, Moved)
+    assert "its reference was changed" in sight.what
+    assert sight.arrived
+
+
+def test_a_shared_draft_without_its_reference_makes_a_person_look(bench: Bench) -> None:
+    """Which postings it holds cannot be told; another product, another day and a deleted draft are none of them."""
+    first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1")
+    connection = bench.connect()
+    connection.send(first, connection.gather([first, second]))
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Reference="")
+
+    for posting in (first, second):
+        sight = bench.connect().find(posting)
+        assert isinstance(sight, Moved)
+        assert f"{made['InvoiceNumber']} bears syncd's number, no mark of it any more" in sight.what
+        assert not sight.arrived
+    for other in (replace(first, product="BACKUP-GB"), replace(first, ends=first.starts)):
+        assert isinstance(bench.connect().find(other), Absent)
+    bench.double.edit("Invoices", made["InvoiceID"], Status="DELETED")
+    assert isinstance(bench.connect().find(first), Absent)
+
+
+def test_a_draft_of_a_persons_is_not_taken_for_syncds(bench: Bench) -> None:
+    first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1")
+    connection = bench.connect()
+    connection.send(first, connection.gather([first, second]))
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Reference="", InvoiceNumber="SD-2026-11")
+
+    assert isinstance(bench.connect().find(first), Absent)
 
 
 def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Bench) -> None:
