@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -226,6 +227,7 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
     if options(context).json:
         shown = plan_json(done.plan, done.id, config.house.zone)
         shown |= {"entries": [entry_json(entry) for entry in done.entries], "waiting": done.waiting}
+        shown |= {"kept": done.kept} if done.kept else {}
         print_json(shown | ({"alerts": alerts_json(done.alerts)} if done.alerts else {}))
         return done.exit_status
     from rich.markup import escape
@@ -238,6 +240,12 @@ def _tell_cycle(context: Context, config: Config, done: Cycle) -> int:
         out.print(entries_table(done.entries, title=f"Written down in cycle {done.id}"))
     if done.waiting:
         out.print(f"{done.waiting} {'change waits' if done.waiting == 1 else 'changes wait'} for a person: syncd held")
+    if done.kept:
+        minutes = -(-done.quiet // timedelta(minutes=1))
+        out.print(
+            f"{done.kept} {'change is' if done.kept == 1 else 'changes are'} kept back for {minutes} min: the restored "
+            "ledger may have forgotten a request that is still on its way. Then: syncd run --once"
+        )
     for sentence in told(done.alerts):
         out.print(f"[yellow]note[/] {escape(sentence)}")
     if done.in_doubt:

@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -51,7 +51,8 @@ APPLY = "apply"
 class Cycle:
     """What one cycle saw and did. `entries`: those that ended, or began to wait, in this cycle.
     `alerts`: how each channel fared; no exit status rests on it. `clock`: what its instant is worth as a mark that the
-    clock may not fall behind. `restored`: the ledger may have forgotten what it posted before."""
+    clock may not fall behind. `restored`: the ledger may have forgotten what it posted before. `kept`, `quiet`: how
+    many changes it therefore keeps back, and for how long."""
 
     id: str
     plan: Plan
@@ -62,6 +63,8 @@ class Cycle:
     alerts: tuple[Fared, ...] = ()
     clock: str = BELIEVED
     restored: bool = False
+    kept: int = 0
+    quiet: timedelta = timedelta()
 
     @property
     def failed(self) -> bool:
@@ -71,9 +74,10 @@ class Cycle:
     @property
     def exit_status(self) -> int:
         """1 where something failed, else 3 where something waits for a person (to approve it, or to mend it in the
-        billing system) or a guard tripped, also where nothing is written down because of the mode; else 0."""
+        billing system) or is kept back after a restore, or a guard tripped, also where nothing is written down because
+        of the mode; else 0."""
         by_hand = any(line.action is Action.HOLD and not line.effects for line in self.plan.lines)
-        return 1 if self.failed else 3 if self.waiting or by_hand or self.guarded else 0
+        return 1 if self.failed else 3 if self.waiting or self.kept or by_hand or self.guarded else 0
 
     @property
     def guarded(self) -> bool:
@@ -110,6 +114,7 @@ class Cycle:
             "checksum": self.plan.checksum,
             **({"clock": self.clock} if self.clock != BELIEVED else {}),
             **({"restored": True} if self.restored else {}),
+            **({"kept": self.kept} if self.kept else {}),
             **self._told(),
         }
 
@@ -192,11 +197,11 @@ def run_cycle(
             waiting = ledger.entries(states=OPEN)
             writing = write_down(plan, waiting, seen.views, past, applying=agreed is not None, restored=amnesia)
             written = _write(ledger, cycle, writing, seen.observations)
-            posted, lost = post_all(
+            posted = post_all(
                 ledger, opened, writing.sendable, stop=stop, progress=progress, restored_for=ledger.restored_for(now)
             )
-            plan = replace(plan, errors=(*plan.errors, *lost), logins=logins(opened))
-            ended = {entry.id: entry for entry in (*written, *posted)}
+            plan = replace(plan, errors=(*plan.errors, *posted.errors), logins=logins(opened))
+            ended = {entry.id: entry for entry in (*written, *posted.ended)}
             result = Cycle(
                 cycle,
                 plan,
@@ -206,6 +211,8 @@ def run_cycle(
                 requests=sum(one.requests() for one in opened.values()),
                 clock=_clock_word(config, trusted=trust_clock),
                 restored=amnesia,
+                kept=posted.kept,
+                quiet=posted.quiet,
             )
             _close(ledger, result, seen, past, mappings, opened, counting=agreed is None)
             if amnesia and not plan.errors and not result.in_doubt:

@@ -259,19 +259,19 @@ def _send(scene: Scene, channel: Channel, writing: Writing, opened: Mapping[str,
     problem, sent, failed = writing.problem, 0, 0
     if writing.sendable:
         try:
-            ended, lost = post_all(scene.ledger, {name: opened[name]}, writing.sendable, stop=scene.stop, own=True)
+            told = post_all(scene.ledger, {name: opened[name]}, writing.sendable, stop=scene.stop, own=True)
         except (LedgerBroken, LedgerBusy):
             raise
         except Exception as error:  # a bulkhead between channels
             log.exception("alert_failed", channel=channel.number)
             return Fared(channel.number, channel.kind, 0, 1, words(error))
-        for entry in ended:
+        for entry in told.ended:
             if entry.state is EntryState.POSTED:
                 sent += 1
             elif entry.state is not EntryState.SUPERSEDED:
                 failed += 1
                 problem = entry.note.removeprefix("not sent: ")
-        if lost:
-            failed += len(lost)
-            problem = lost[0].message
+        if told.errors:
+            failed += len(told.errors)
+            problem = told.errors[0].message
     return Fared(channel.number, channel.kind, sent, failed, problem, writing.resting)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import structlog
 
@@ -105,6 +105,16 @@ def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed:
             return entry
 
 
+class Posted(NamedTuple):
+    """What became of the postings: the entries as they ended, and what could not be looked at. `kept`: how many a
+    restored ledger keeps back, the last of them for so long (`quiet`)."""
+
+    ended: Sequence[Entry]
+    errors: Sequence[ReadError]
+    kept: int = 0
+    quiet: timedelta = timedelta()
+
+
 def post_all(
     ledger: Ledger,
     opened: Mapping[str, Opened],
@@ -114,8 +124,8 @@ def post_all(
     progress: Callable[[int, int, str], None] | None = None,
     own: bool = False,
     restored_for: timedelta | None = None,
-) -> tuple[list[Entry], list[ReadError]]:
-    """Posts every planned entry whose key may leave. Returns them as they ended, and what could not be looked at.
+) -> Posted:
+    """Posts every planned entry whose key may leave.
 
     `own`: syncd's own actions, messages and tickets, instead of changes in billing systems. `restored_for`: how long a
     restored ledger has been looking; a request that it forgot may be on its way for as long as one lives, so that until
@@ -129,6 +139,7 @@ def post_all(
     resting: set[str] = set()
     done: list[Entry] = []
     errors: list[ReadError] = []
+    kept, quiet = 0, timedelta()
     known = ledger.entries(states={EntryState.PLANNED}, own=own)
     planned = [entry for entry in known if entry.intent.key in sendable]
     begun = 0
@@ -140,8 +151,9 @@ def post_all(
         one = opened.get(intent.connection)
         if one is None or one.name in resting:
             continue
-        if restored_for is not None and restored_for < _delivery(one, document[0]).request_life:
+        if restored_for is not None and restored_for < (life := _delivery(one, document[0]).request_life):
             log.warning("ledger_restored", entry=document[0].id, consequence="what it forgot may still be on its way")
+            kept, quiet = kept + len(document), max(quiet, life - restored_for)
             continue
         try:
             done += _post(ledger, one, document)
@@ -152,7 +164,7 @@ def post_all(
             continue
         if progress:
             progress(begun, len(planned), f"{intent.connection}: {intent.customer}")
-    return done, errors
+    return Posted(done, errors, kept, quiet)
 
 
 def _documents(planned: Iterable[Entry], opened: Mapping[str, Opened]) -> Iterable[Sequence[Entry]]:
