@@ -15,8 +15,10 @@ from syncd.errors import Fault, LedgerBroken, UserFault
 
 if TYPE_CHECKING:
     from syncd.config import Config
+    from syncd.core.entries import Entry
 
 Context = typer.Context
+_SHOWN = 10
 _RESTORED = (
     "the ledger was restored or went back, and may have forgotten what was posted since; every change waits for a "
     "person until one cycle has read everything."
@@ -120,8 +122,7 @@ def explain(
             raise UserFault(
                 Fault("syncd explain", f"no cycle has seen {what!r} under {rule!r}.", "Run one: syncd run --once")
             )
-        lines = [json.loads(body) for body in found]
-        for line in lines:
+        for line in map(json.loads, found):
             _show(context, record, line, None, [])
     return 0
 
@@ -200,16 +201,35 @@ def _explain_entry(context: Context, id_: str) -> int:
 
 
 def _show(
-    context: Context, record: Any, line: dict[str, Any], entry: dict[str, Any] | None, events: list[dict[str, Any]]
+    context: Context,
+    record: Any,
+    line: dict[str, Any],
+    entry: dict[str, Any] | None,
+    events: list[dict[str, Any]],
 ) -> None:
+    """An entry, or a line with the newest of its entries."""
+    from syncd.core.shown import entry_json
+
     how = line.get("derivation", {})
     digests = [part["subjects"] for part in [*how.get("counts", []), *how.get("bought", [])] if part.get("subjects")]
     subjects = {digest: json.loads(body) for digest in digests if (body := record.blob(digest)) is not None}
     kept = record.observation("", how.get("rule", ""), "rule")
     rule = json.loads(kept.body) if kept else None
+    changes = [] if entry else _newest(record, line)
     if options(context).json:
-        print_json({"line": line, "subjects": subjects, "rule": rule, "entry": entry, "events": events})
+        shown = {"line": line, "subjects": subjects, "rule": rule, "entry": entry, "events": events}
+        print_json(shown if entry else shown | {"entries": [entry_json(one) for one in changes]})
         return
     from syncd.cli.explaining import explanation
+    from syncd.cli.tables import entries_table
 
     console().print(explanation(line, subjects, rule, entry, events))
+    if changes:
+        title = f"Its newest changes; one in full: syncd explain {changes[-1].id}"
+        console().print("", entries_table(changes, title=title))
+
+
+def _newest(record: Any, line: dict[str, Any]) -> list[Entry]:
+    """The newest entries of a line, oldest first."""
+    found = record.entries(customer=line["customer"], rule=line["rule"], limit=_SHOWN, newest=True)
+    return [one for one in reversed(found) if one.intent.connection == line["connection"]]

@@ -47,6 +47,11 @@ def test_explain_of_a_customer_and_rule_shows_the_line_as_it_stands(alder: Stage
     assert shown["rule"]["name"] == "Business Premium"
     [people] = shown["subjects"].values()
     assert {one[1] for one in people} == {one.sign_in for one in alder.company(ALDER).people}
+    posted = alder.entry()
+    assert shown["entries"] == [posted]
+    told = alder.run("explain", ALDER, "Business Premium").out
+    assert f"one in full: syncd explain {posted['id']}" in told
+    assert "set quantity" in told
     nobody = alder.run("explain", "Contoso", "Business Premium")
     assert nobody.status == 2
     assert "no cycle has seen 'Contoso'" in nobody.err
