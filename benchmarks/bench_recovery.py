@@ -63,21 +63,26 @@ def _deaths(scratch: Path, kills: int) -> tuple[Counter[int], int, list[float]]:
     try:
         for name in SWEPT:
             scene = Scene.play(stage, scratch, SCENES[name])
-            for step, point in instants(scene.steps):
-                if 4 < point < 18:
-                    deaths.survive(scene, step, point)
+            steps = [(step, point) for step, point in instants(scene.steps) if 4 < point < 18]
+            for number, (step, point) in enumerate(steps, start=1):
+                _tell(f"{name}: step {number} of {len(steps)}")
+                deaths.survive(scene, step, point)
             for acts, point in (("before", 12), ("never", 11)):
                 deaths.killed_while_held(scene, acts)
                 deaths.judge(scene, point, acts)
+            _tell(f"{name}: second deaths in each step of the recovery")
             deaths.twice(scene, deaths.in_recovery(scene), lambda number, point: number != 1 and point > 5)
         points = Counter(deaths.tally)
         deaths.print_tally(points)
         dice = random.Random(kills)
         for name in AT_RANDOM:
             scene = Scene.play(stage, scratch, SCENES[name])
-            died += deaths.at_random(scene, kills // len(AT_RANDOM), dice)
+            _tell(f"{name}: {kills // len(AT_RANDOM)} deaths at random instants")
+            deaths.at_random(scene, kills // len(AT_RANDOM), dice)
+            died += kills // len(AT_RANDOM)
         scene = Scene.play(stage, scratch, SCENES["post_line"])
-        for _ in range(RESTARTS):
+        for number in range(RESTARTS):
+            _tell(f"restart {number + 1} of {RESTARTS}")
             deaths.killed_while_held(scene, "before")
             began = time.monotonic()
             with deaths.interpreter(stage) as process:
@@ -88,6 +93,12 @@ def _deaths(scratch: Path, kills: int) -> tuple[Counter[int], int, list[float]]:
         stage.close()
         zygote.close()
     return points, died, rest
+
+
+def _tell(what: str) -> None:
+    """Where it is: on a terminal's last line, elsewhere on a line of its own."""
+    terminal = sys.stderr.isatty()
+    print(f"\r\x1b[K{what}" if terminal else what, end="" if terminal else "\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
