@@ -363,11 +363,12 @@ class Absent:
 class Moved:
     """Neither: somebody else changed the record, or it is gone. `what` says what stands there now, and who.
 
-    `arrived`: syncd's own change was there, by its mark, and somebody took it away since. Its outcome is known.
+    `arrived`: the record that syncd's own change made, by its mark, and that somebody took away or altered since: the
+    outcome is known. "" where it is not.
     """
 
     what: str
-    arrived: bool = False
+    arrived: str = ""
 
 
 Sight = Found | Absent | Moved

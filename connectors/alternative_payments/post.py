@@ -114,7 +114,7 @@ class Poster:
             return Moved(f"{len(bearing)} invoices bear the mark {posting.marker} ({names}); archive all but one")
         (invoice,) = bearing
         if not charges_somebody(invoice):
-            return Moved(f"the invoice {invoice.called} was made and is {invoice.status} now", arrived=True)
+            return Moved(f"the invoice {invoice.called} was made and is {invoice.status} now", arrived=invoice.id)
         if lie := self._differs(posting, invoice):
             return Moved(f"the invoice {invoice.called} bears the mark and {lie}; archive it by hand if that is wrong")
         mine = [own for line in invoice.line_items if (own := own_line(invoice, line, self._own)) is not None]

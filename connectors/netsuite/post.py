@@ -119,7 +119,7 @@ class Poster:
         """What a record that bears the posting's mark says of it."""
         name = _called(record, shown)
         if isinstance(shown, Document) and shown.status is not None and str(shown.status) in _ENDED:
-            return Moved(f"{name} {_ENDED[str(shown.status)]}", arrived=True)
+            return Moved(f"{name} {_ENDED[str(shown.status)]}", arrived=_remote(record, shown))
         marks, lines = charges(shown.memo or ""), lines_of(shown)
         if lines is None or len(lines) != len(marks):
             return Moved(f"{name} shows {len(lines or ())} lines for {len(marks)} of syncd's marks")

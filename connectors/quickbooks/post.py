@@ -153,7 +153,7 @@ class Poster:
         for row in rows:
             if row.doc_number == alone:
                 what = "was voided" if voided(row) else "no longer bears syncd's mark: its memo was changed"
-                return Moved(f"the {named(entity, row)} {what}", arrived=True)
+                return Moved(f"the {named(entity, row)} {what}", arrived=_remote(entity, row))
         for row in rows:
             # One of several lines: its number tells of all of them together, and without the memo not of which.
             if numbered(PREFIX, row.doc_number or "", NUMBER_LENGTH) and not marks(row) and _may_hold(row, posting):
@@ -226,17 +226,23 @@ def _seen(entity: str, row: Document, posting: Posting) -> Sight:
     """What the one document that bears the mark shows."""
     name = f"the {named(entity, row)}"
     if voided(row):
-        return Moved(f"{name} was voided", arrived=True)
+        return Moved(f"{name} was voided", arrived=_remote(entity, row))
     if entity == ESTIMATE and row.txn_status.casefold() == "rejected":
-        return Moved(f"{name} was rejected", arrived=True)
+        return Moved(f"{name} was rejected", arrived=_remote(entity, row))
     mine: Own = next(one for one in own(entity, row) if one.charge.mark == posting.marker)
     if mine.line is None:
-        return Moved(f"{name} no longer holds the line for {posting.product or posting.product_id}", arrived=True)
+        gone = f"{name} no longer holds the line for {posting.product or posting.product_id}"
+        return Moved(gone, arrived=_remote(entity, row))
     amount = sums(posting)[2]
     if row.sync_token == "0" and mine.line.amount != amount:  # noqa: S105 - QuickBooks' word for "never changed"
         shown = plain(mine.line.amount) if mine.line.amount is not None else "no amount"
         return Moved(f"{name} shows {shown} for {posting.product}, not the {plain(amount)} that was sent; amend it")
-    return Found(f"{WORDS[entity]} {row.id}", mine.units)
+    return Found(_remote(entity, row), mine.units)
+
+
+def _remote(entity: str, row: Document) -> str:
+    """What the ledger calls a document."""
+    return f"{WORDS[entity]} {row.id}"
 
 
 def _may_hold(row: Document, posting: Posting) -> bool:
@@ -259,7 +265,7 @@ def _receipt(wire: Wire, reply: Reply) -> Receipt | None:
     found = answer.of(_entity(wire)) if answer else None
     if found is None:
         return None
-    return Receipt(f"{WORDS[_entity(wire)]} {found.id}", reply.body[:4000].decode(errors="replace"))
+    return Receipt(_remote(_entity(wire), found), reply.body[:4000].decode(errors="replace"))
 
 
 def _difference(wire: Wire, reply: Reply) -> str:

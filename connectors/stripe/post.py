@@ -264,7 +264,7 @@ class Poster:
             return Absent()
         [one] = bearing
         if one.invoice and (gone := self._reader.standing(one.invoice)):
-            return Moved(f"the Stripe invoice item {one.id}, which syncd made for this, {gone}", arrived=True)
+            return Moved(f"the Stripe invoice item {one.id}, which syncd made for this, {gone}", arrived=one.id)
         return Found(one.id, one.units)
 
     def _standing(self, posting: Posting) -> Moved | None:

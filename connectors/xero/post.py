@@ -117,12 +117,12 @@ class Poster:
             return Found(live[0].key, _shown(live[0], posting.marker))
         if bearing:
             gone = ", ".join(f"{name(one)} was {one.status.lower()}" for one in bearing)
-            return Moved(f"{gone}, by a person; syncd does not write it anew", arrived=True)
+            return Moved(f"{gone}, by a person; syncd does not write it anew", arrived=bearing[0].key)
         unmarked = [one for one in found if one.live and not marked(one)]
         alone = number(_PREFIX, (posting,), _NUMBER_LENGTH)
         for one in unmarked:
             if one.number == alone:
-                return Moved(f"{name(one)} no longer bears syncd's mark: its reference was changed", arrived=True)
+                return Moved(f"{name(one)} no longer bears syncd's mark: its reference was changed", arrived=one.key)
         for one in unmarked:
             # One of several lines: its number tells of all of them together, and without the marks not of which.
             if numbered(_PREFIX, one.number, _NUMBER_LENGTH) and _may_hold(one, posting):

@@ -6,7 +6,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from syncd.core import keys
-from syncd.core.closing import is_forgotten
 from syncd.core.effects import Site, line_effects, own_before, own_identity
 from syncd.core.entries import IN_FLIGHT
 from syncd.core.findings import Number
@@ -73,8 +72,8 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
     flying = history.open is not None and history.open.state in IN_FLIGHT  # counted, and perhaps not there
     if shown == known or (shown < known and (history.posted is None or flying)):
         return Meddling(stands)
-    family = f"{keys.family(own_identity(site))}:"
-    forgotten = any(is_forgotten(one.marker, site.period, desk.past, family) for one in place.target.own)
+    # A mark does not tell: a ledger that forgot a line may have given its name to another change since.
+    forgotten = desk.past.forgot is not None and site.period.first <= desk.past.forgot
     return Meddling(stands, _edited(site, shown, known), forgotten=forgotten)
 
 

@@ -249,8 +249,8 @@ def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
     match sight:
         case Absent():
             return None
-        case Moved(arrived=True) if entry.attempts > 0:
-            return Found(entry.remote_id)
+        case Moved(arrived=made) if made and entry.attempts > 0:
+            return Found(made)
         case Moved(what=what):
             return f"the record changed since it was planned: {what}"
         case Found() if entry.intent.operation in ABSOLUTE and entry.attempts == 0:
@@ -290,7 +290,7 @@ def _look_once(ledger: Ledger, one: Opened, entry: Entry) -> Entry:
 def _arrived(sight: Sight) -> TypeGuard[Found | Moved]:
     """Whether the change was made: it is there, or somebody took it away since. That is theirs to explain: the plan
     finds the line edited by hand, and nothing is written anew."""
-    return isinstance(sight, Found) or (isinstance(sight, Moved) and sight.arrived)
+    return isinstance(sight, Found) or (isinstance(sight, Moved) and sight.arrived != "")
 
 
 def _settle_there(
@@ -298,7 +298,7 @@ def _settle_there(
 ) -> Entry:
     """Posted: `note` says how that is known, and for a change that was taken away since, what became of it."""
     if isinstance(sight, Moved):
-        return _settle(ledger, entry, EntryState.POSTED, f"it arrived, and {sight.what}", remote_id, echo)
+        return _settle(ledger, entry, EntryState.POSTED, f"it arrived, and {sight.what}", sight.arrived, echo)
     return _settle(ledger, entry, EntryState.POSTED, note, sight.remote_id or remote_id, echo)
 
 

@@ -238,10 +238,12 @@ class BooksSession(BillingSession):
             return Absent()
         (document,) = bearing
         if document.voided:
-            return Moved(f"the document {document.id} was voided", arrived=True)
+            return Moved(f"the document {document.id} was voided", arrived=document.id)
         made, row = next(one for one in model.charged(document) if one[0].mark == posting.marker)
         if row is None:
-            return Moved(f"the document {document.id} no longer holds the line for {posting.product}", arrived=True)
+            return Moved(
+                f"the document {document.id} no longer holds the line for {posting.product}", arrived=document.id
+            )
         return Found(document.id, made.shown(Decimal(abs(row.units))))
 
     def _agreement(self, customer: RemoteCustomer, moment: Moment) -> Agreement:

@@ -144,7 +144,7 @@ class BillingSession:
             fault = "late"
         self.estate.hits[f"write {fault}"] += 1
         if fault != "unsent":
-            model.deliveries.append((posting.key, wire.body))
+            model.deliveries += [(one.key, wire.body) for one in model.carried(posting, wire.body)]
             self.estate.sent(model, posting, wire.body)
         answer = self._answer(fault, posting, wire.body)
         self.estate.boundary(f"{model.name}.send.after")

@@ -328,6 +328,47 @@ def test_a_document_that_a_restored_ledger_forgot_and_a_person_deleted_is_made_a
     assert outcome.hits["bookkeeper delete"] == 1
 
 
+@pytest.mark.parametrize("customers", [("birch",), ("birch", "cedar")])
+def test_a_line_that_was_taken_off_while_its_answer_was_lost_keeps_its_document(customers: tuple[str, ...]) -> None:
+    """The entry ended as posted and named no record, so that nobody could look at the document it had arrived in."""
+    outcome = play(
+        replace(BOOKS, seed=1_008_184, customers=customers, drafts=False),
+        [
+            ("write_fault", "books", "late"), AT_ONCE, ("find_fault", "books", 3), ("cycle", 6, None, ()),
+            ("rival", "books", 2, "remove", 5),
+        ],
+    )  # fmt: skip
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["a late request landed"] == 1
+
+
+def test_a_document_that_lands_after_its_ledger_was_put_back_is_no_effect_without_an_entry() -> None:
+    """The judge knew of a request under way by the first of its lines alone."""
+    outcome = play(
+        replace(BOOKS, seed=1_005_393, drafts=False),
+        [("write_fault", "books", "late"), ("backup",), AT_ONCE, ("restore", 0, "hand")],
+    )
+    assert outcome.wrong == "", outcome
+    assert outcome.hits["a late request landed"] == 1
+
+
+@pytest.mark.parametrize("how", ["hand", "tool"])
+def test_a_line_whose_name_was_given_again_is_not_taken_for_a_colleagues(how: str) -> None:
+    """With `foreign_edit = "accept"`, a line that the restored ledger forgot stood for a colleague's, once another
+    change had been planned under the same name and was superseded: the rest of the month was billed short, unasked."""
+    setup = Setup(
+        seed=1_005_518, names=("kline",), foreign_edit="accept", rules=Rules("post", (("kline", "decrease", "now"),))
+    )
+    steps = [
+        ("write_fault", "kb", "late"), ("backup",), AT_ONCE, ("restore", 1, how), ("hire", 0, 0, -1),
+        ("cycle", 0, ("ledger.trust", 1), ()),
+    ]  # fmt: skip
+    outcome = play(setup, steps)
+    assert outcome.wrong == "", outcome
+    assert outcome.hits[f"restored by {how}"] == 1
+    assert not outcome.ended["ignore"]
+
+
 @pytest.mark.parametrize("at", ["ledger.sending_together.commit", "books.send.after"])
 def test_a_shared_document_is_made_once_whatever_dies(at: str) -> None:
     """No defect; each line has its effect in one document, which was never written again."""
