@@ -55,6 +55,23 @@ def test_the_overview_tells_leaking_and_overbilled_money_alike(shared_ledger: Le
     assert "Cycle c000007 ended 2 min ago (09:58), took" in text
 
 
+def test_every_finding_says_what_it_means(shared_ledger: Ledger) -> None:
+    named = [
+        "changed amount",
+        "invoiced elsewhere",
+        "negative quantity",
+        "oscillation",
+        "sku not seen",
+        "unknown meter",
+    ]
+    made = plan(*(line(f"Customer {one}", findings=(one, "threshold 80% of 50")) for one in named))
+    text = words(Browser(board_with(cycle(made)), shared_ledger).get("/").text)
+
+    assert "changed amount what syncd posted shows other money now 1" in text
+    assert all(f"{one} {show.FINDING_WORDS[one]} 1" in text for one in named)
+    assert "threshold 80% of 50 6" in text  # its name says it all
+
+
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
