@@ -12,6 +12,7 @@ from typing import Any
 
 import connector_kit
 from connector_kit import TODAY, Row
+from werkzeug.test import Client, TestResponse
 
 from connectors.quickbooks import connector
 from connectors.quickbooks.connection import QuickBooks
@@ -101,3 +102,23 @@ def sent(bench: Bench, posting: Posting = LINE) -> str:
 
 
 MakeBench = Callable[..., Bench]
+
+
+def token(bench: Bench, refresh: str = "") -> TestResponse:
+    """An answer of the double's sign-in."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh or bench.double.settings["refresh_token"]}
+    return Client(bench.double).post("/oauth2/v1/tokens/bearer", data=form, auth=("sandbox-client", "sandbox-secret"))
+
+
+def sale(quantity: int = 1) -> dict[str, Any]:
+    """A line as a program writes it."""
+    return {
+        "DetailType": "SalesItemLineDetail", "Amount": 28 * quantity,
+        "SalesItemLineDetail": {"ItemRef": {"value": "10"}, "Qty": quantity, "UnitPrice": 28,
+                                "TaxCodeRef": {"value": "TAX"}},
+    }  # fmt: skip
+
+
+def invoice(**fields: Any) -> dict[str, Any]:
+    """An invoice as a program writes it."""
+    return {"CustomerRef": {"value": ALDER}, "TxnDate": "2026-11-30", "Line": [sale()], **fields}
