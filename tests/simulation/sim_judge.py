@@ -111,7 +111,7 @@ class Judge:
         world, process = self.world, self.world.process
         # Between the commit and the first byte nobody can stop it; the newer writer waits for it (RELIABILITY, "What
         # fencing cannot reach").
-        begun = self.stale_at.endswith((".send", "ledger.sending.after"))
+        begun = self.stale_at.endswith((".send", "ledger.sending.after", "ledger.sending_together.after"))
         if process is not None and process.taken_over and not begun:
             raise Wrong(f"stale writer sent: after it was overtaken at {self.stale_at}")
         carried = model.carried(posting, body)

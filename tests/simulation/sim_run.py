@@ -149,15 +149,16 @@ class Total:
 
 
 def simulate_many(
-    seeds: Iterable[int], *, processes: int = 1, shrinks: bool = True, within: float | None = None
+    seeds: Iterable[int], *, processes: int = 1, shrinks: bool = True, within: float | None = None, yields: int = 0
 ) -> Total:
-    """Schedules by their seeds, side by side in so many processes; few are begun after `within` seconds."""
+    """Schedules by their seeds, side by side in so many processes; few are begun after `within` seconds. `yields`: how
+    far they stand back for everything else that runs (`nice`)."""
     began, total, listed = time.monotonic(), Total(), list(seeds)
     if processes == 1:
         total.add(_batch(listed, shrinks))
     else:
         size = max(1, min(100, len(listed) // (processes * 4)))
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(processes, initializer=os.nice, initargs=(yields,)) as pool:
             jobs: list[Future[Total]] = [
                 pool.submit(_batch, listed[at : at + size], shrinks) for at in range(0, len(listed), size)
             ]
