@@ -91,3 +91,23 @@ def test_a_rise_posts_its_difference_and_a_fall_is_held_while_it_can_be_amended(
     action, _ = told(house.cycle())["Premium"]
     assert action != "post"
     assert bench.double.records["creditMemo"] == {}
+
+
+def test_a_price_that_was_changed_on_the_invoice_of_a_charge_is_told_by_the_tie_out(bench: Bench, house: House) -> None:
+    """The charge keeps what was sent; the invoice that came of it is a record of its own."""
+    premium = RULES.partition("\n[[rule]]\n")[2].partition("\n[[rule]]\n")[0]
+    house.map(f'{CUSTOMERS}\n[[rule]]\n{premium}\ninvoiced = {{ from = "books", item = "M365-BP" }}\n')
+    bench.double.records["invoice"].clear()
+    house.cycle()
+    [charge] = bench.double.records["charge"].values()
+    bench.double.release(charge["id"])
+    [invoice] = bench.double.bill_run(house.now.date())
+
+    [agreed] = [one for one in house.cycle().plan.tie_outs if one.customer == "Alder Dental Group"]
+    assert (agreed.agrees, agreed.billed, agreed.invoiced) == (True, Decimal("756.00"), Decimal("756.00"))
+
+    invoice["lines"][0] |= {"rate": Decimal("25.00"), "amount": Decimal("675.00")}
+    changed = house.cycle().plan
+    [gap] = [one for one in changed.tie_outs if one.customer == "Alder Dental Group"]
+    assert (gap.agrees, gap.difference) == (False, Decimal("-81.00"))
+    assert [str(line.action) for line in changed.lines] == ["none"]  # nothing is posted for it
