@@ -133,6 +133,7 @@ def test_an_archived_invoice_of_ours_is_neither_there_nor_absent(bench: Bench) -
 
     assert isinstance(sight, Moved)
     assert "archived" in sight.what
+    assert sight.arrived == bench.double.invoices[-1]["id"]
     assert bench.billing().lines == ()
 
 

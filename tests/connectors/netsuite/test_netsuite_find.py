@@ -73,6 +73,7 @@ def test_an_own_invoice_that_was_ended_is_told(bench: Bench, postings: Postings,
 
     assert isinstance(seen, Moved)
     assert words in seen.what
+    assert seen.arrived == f"invoice {record(bench, 'invoice')['id']}"
     assert bench.billing().lines == ()
 
 

@@ -69,7 +69,7 @@ def test_a_voided_document_is_told(make_bench: MakeBench, keeps: bool) -> None:
 
     assert isinstance(told, Moved)
     assert told.what.endswith(f"(#{id_}) was voided")
-    assert told.arrived
+    assert told.arrived == f"invoice {id_}"
 
 
 def test_a_rejected_estimate_is_told(bench: Bench) -> None:
@@ -91,7 +91,7 @@ def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: 
 
     assert isinstance(told, Moved)
     assert "its memo was changed" in told.what
-    assert told.arrived
+    assert told.arrived == f"estimate {id_}"
 
 
 def test_a_shared_document_without_its_memo_makes_a_person_look(bench: Bench) -> None:

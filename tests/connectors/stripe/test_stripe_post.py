@@ -231,6 +231,7 @@ def test_an_own_line_on_a_voided_invoice_was_there_and_is_not_made_again(bench: 
     sight = bench.connect().find(posting)
     assert isinstance(sight, Moved)
     assert "was voided" in sight.what
+    assert [sight.arrived] == list(bench.double.tables["invoiceitem"])
 
 
 @pytest.mark.parametrize(
