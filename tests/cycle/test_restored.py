@@ -62,6 +62,7 @@ def test_a_source_that_cannot_be_read_keeps_the_restored_ledger_careful(alder: S
     alder.hire(ALDER, 1)
 
     assert alder.cycle().status == 3
+    assert alder.entry("--state", "held")["decided_by"] == "policy"
     assert len(alder.effects) == before
 
 

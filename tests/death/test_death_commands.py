@@ -202,9 +202,10 @@ def restored(scene: Scene, acts: str) -> None:
         assert holding.done.wait(10)
     if acts != "before":
         assert stage.run(*APPROVE) == 0
-    for _ in range(3):
+    for number in range(3):
         # Not `rest`: an added line that landed late and begins next month keeps what was approved waiting until then.
-        assert stage.run() == 0
+        # What was approved is kept back first, as long as a forgotten request may still land.
+        assert stage.run() == (3 if acts == "never" and number == 0 else 0)
         stage.now += QUIET
     assert stage.run("ledger", "verify") == 0
     assert tuple(f"{one.what} {one.record} {dict(one.detail)}" for one in stage.psa.effects) == scene.end.effects
