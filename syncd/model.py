@@ -364,11 +364,13 @@ class Moved:
     """Neither: somebody else changed the record, or it is gone. `what` says what stands there now, and who.
 
     `arrived`: the record that syncd's own change made, by its mark, and that somebody took away or altered since: the
-    outcome is known. "" where it is not.
+    outcome is known. "" where it is not. `perhaps`: a record that lost its marks may be the one; that matters only
+    where something was sent and its answer lost.
     """
 
     what: str
     arrived: str = ""
+    perhaps: bool = False
 
 
 Sight = Found | Absent | Moved

@@ -159,7 +159,8 @@ class Poster:
             if numbered(PREFIX, row.doc_number or "", NUMBER_LENGTH) and not marks(row) and _may_hold(row, posting):
                 return Moved(
                     f"the {named(entity, row)} bears syncd's number, no mark of it any more, and "
-                    f"{posting.product or posting.product_id} on the same day: put its memo back, or delete it"
+                    f"{posting.product or posting.product_id} on the same day: put its memo back, or delete it",
+                    perhaps=True,
                 )
         return Absent()
 

@@ -128,7 +128,8 @@ class Poster:
             if numbered(_PREFIX, one.number, _NUMBER_LENGTH) and _may_hold(one, posting):
                 return Moved(
                     f"{name(one)} bears syncd's number, no mark of it any more, and {posting.product} on the same day: "
-                    "put its reference back, or delete it"
+                    "put its reference back, or delete it",
+                    perhaps=True,
                 )
         return Absent()
 

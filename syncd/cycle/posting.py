@@ -249,6 +249,8 @@ def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
     match sight:
         case Absent():
             return None
+        case Moved(perhaps=True) if entry.attempts == 0:
+            return None
         case Moved(arrived=made) if made and entry.attempts > 0:
             return Found(made)
         case Moved(what=what):

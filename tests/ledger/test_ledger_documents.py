@@ -24,7 +24,7 @@ from syncd.core.entries import Entry, EntryState, Intent
 from syncd.cycle.connections import Opened
 from syncd.cycle.posting import post_all, recover
 from syncd.ledger import Ledger, request_of
-from syncd.model import Absent, Found, NotSent, Operation, Outcome, Posting, Receipt, Refused, Sight, Wire
+from syncd.model import Absent, Found, Moved, NotSent, Operation, Outcome, Posting, Receipt, Refused, Sight, Wire
 from syncd.model import Unknown as Lost
 
 PLANNED, POSTED, FAILED, UNKNOWN = EntryState.PLANNED, EntryState.POSTED, EntryState.FAILED, EntryState.UNKNOWN
@@ -39,11 +39,13 @@ def document(*postings: Posting) -> Wire:
 @dataclass
 class Books:
     """A vendor that keeps documents. `does`: whether it does what it is asked; `answers`: what it says instead of a
-    receipt, in turn; `bad`: a mark that it refuses. `written`: the entries in flight when a request came."""
+    receipt, in turn; `bad`: a mark that it refuses; `emptied`: a person empties each note at once. `written`: the
+    entries in flight when a request came."""
 
     folder: Path
     does: bool = True
     bad: str = ""
+    emptied: bool = False
     answers: list[Outcome] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Books:
         if self.bad and self.bad in told:
             return Refused("invalid", "the product is inactive")
         if self.does:
-            self.kept.append(told)
+            self.kept.append("" if self.emptied else told)
         return self.answers.pop(0) if self.answers else Receipt("document", "echo")
 
     def find(self, posting: Posting) -> Sight:
@@ -72,7 +74,7 @@ class Books:
             for one in charges(told):
                 if one.mark == posting.marker:
                     return Found(f"document {number}", one.units)
-        return Absent()
+        return Moved("a document without its note", perhaps=True) if "" in self.kept else Absent()
 
 
 @pytest.fixture
@@ -172,6 +174,28 @@ def test_a_lost_answer_is_looked_up_for_each_and_nothing_is_billed_twice(
     assert states(ledger) == [POSTED] * 3
     assert len(books.kept) == 1
     assert len(set(books.asked)) == 1, "every attempt under a document's number sends the same bytes"
+
+
+def test_a_document_that_lost_its_note_keeps_a_lost_answer_from_being_sent_again(
+    ledger: Ledger, books: Books, three: Sequence[Entry], watch: Watch
+) -> None:
+    books.emptied, books.answers = True, [Lost("the connection broke")]
+    post_all(ledger, opened(books), KEYS)
+    watch.move(hours=1)
+    recover(ledger, opened(books), watch.now)
+    post_all(ledger, opened(books), KEYS)
+    assert states(ledger) == [UNKNOWN] * 3
+    assert len(books.asked) == 1
+
+
+def test_a_document_that_lost_its_note_keeps_nothing_new_from_being_billed(
+    ledger: Ledger, books: Books, three: Sequence[Entry]
+) -> None:
+    """What was never sent cannot be in it: it would be planned and overtaken in each cycle, and never billed."""
+    books.kept.append("")
+    post_all(ledger, opened(books), KEYS)
+    assert states(ledger) == [POSTED] * 3
+    assert len(books.asked) == 1
 
 
 def test_one_that_was_superseded_meanwhile_leaves_the_document(
