@@ -65,7 +65,7 @@ def test_a_write_does_not_sleep_through_a_long_pause(vendor: Vendor) -> None:
     http.gate.hold(300)
     began = time.monotonic()
     answer = http.send(WIRE)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert isinstance(answer, NotSent)
     assert 299 <= answer.wait <= 300
     assert "longer than a cycle" in answer.reason
@@ -92,7 +92,7 @@ def test_a_throttled_write_is_remembered_and_the_look_after_it_does_not_sleep(ve
     began = time.monotonic()
     with pytest.raises(VendorError) as deferred:
         http.read("lines/7")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert deferred.value.code == "deferred"
     assert vendor.asked("GET") == 0
 

@@ -43,7 +43,7 @@ class Told:
     after: Sight
 
 
-def wait_until(there: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(there: Callable[[], bool], seconds: float = 30.0) -> None:
     """Waits for what another thread is about to do."""
     end = time.monotonic() + seconds
     while not there():

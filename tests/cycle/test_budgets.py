@@ -55,7 +55,7 @@ def test_requests_of_a_minute_are_spread_and_none_is_refused() -> None:
     for _ in range(5):
         with one.slot():
             pass
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 20
     assert one.requests == 5
 
 

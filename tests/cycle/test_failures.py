@@ -181,8 +181,8 @@ def test_a_psa_that_goes_down_between_plan_and_posting(pair: Stage, monkeypatch:
 
 
 def test_a_slow_answer_about_one_customer_stops_nobody_else(pair: Stage) -> None:
-    pair.configure(cw={"timeout": "0.15s"})
-    pair.psa.fail("slow", path="agreements/1001/additions$", times=20, seconds=0.4)
+    pair.configure(cw={"timeout": "0.5s"})
+    pair.psa.fail("slow", path="agreements/1001/additions$", times=20, seconds=1.2)
     done = pair.cycle()
     assert done.status == 1
     [(code, sentence)] = told(done, ALDER)

@@ -61,8 +61,8 @@ class Story:
         stage.map(*RULES, only=(ALDER, BIRCHWOOD, CEDAR, ELM))
         stage.psa.retry_after = "0"
         if fault == "slow":
-            stage.configure(cw={"timeout": "0.2s"})
-        stage.psa.fail(fault, method="POST|PATCH", path=ADDITIONS, times=4, seconds=0.45)
+            stage.configure(cw={"timeout": "0.5s"})
+        stage.psa.fail(fault, method="POST|PATCH", path=ADDITIONS, times=4, seconds=1.2)
 
         self.struck = stage.cycle()
         self.after_struck = self.entries()
@@ -93,7 +93,7 @@ class Story:
         return [one for one in found if operation in ("", one["operation"])]
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never happened"

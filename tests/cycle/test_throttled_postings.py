@@ -18,7 +18,7 @@ def test_a_long_pause_asked_of_a_write_leaves_the_rest_to_a_later_cycle(raise_st
 
     began = time.monotonic()
     struck = stage.cycle()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert struck.status == 1
     states = sorted(one["state"] for one in stage.entries())
     assert states == ["planned", "unknown"]  # the vendor does not say that a throttled write did nothing

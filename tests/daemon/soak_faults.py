@@ -83,7 +83,8 @@ class Executioner:
         if not acts:
             return self._answer(request, fault)
         self.acts = ""
-        assert self.known.wait(10)
+        assert self.known.wait(30)
+        request.get_data()  # with its body: a client that dies between head and body has asked for nothing
         response = self._answer(request, fault) if acts == "before" else None
         if self.victim is not None:
             self.victim.end(signal.SIGKILL)

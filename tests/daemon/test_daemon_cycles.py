@@ -204,13 +204,13 @@ def test_one_cycle_at_a_time_and_what_was_asked_meanwhile_is_one_more(world: Wor
         running += 1
         most = max(most, running)
         entered.set()
-        go.wait(5)
+        go.wait(30)
         running -= 1
 
     world.inside = inside
     threads = [threading.Thread(target=world.daemon.tick)]
     threads[0].start()
-    assert entered.wait(5)
+    assert entered.wait(30)
     assert world.daemon.idle_seconds() == 0
     for _ in range(3):  # three signals while a cycle runs
         world.daemon.ask()
@@ -218,7 +218,7 @@ def test_one_cycle_at_a_time_and_what_was_asked_meanwhile_is_one_more(world: Wor
         threads[-1].start()
     go.set()
     for one in threads:
-        one.join(5)
+        one.join(30)
 
     assert (most, len(world.ran)) == (1, 2)
 

@@ -31,7 +31,7 @@ def test_the_first_cycle_runs_at_once_and_the_next_after_the_interval(tmp_path: 
     schedule = Schedule(ran.set, config(tmp_path))
     schedule.start()
     try:
-        assert ran.wait(5)
+        assert ran.wait(30)
         following = schedule._job.trigger.get_next_fire_time(None, real_now()) - real_now()
 
         # One hour, give or take the jitter of one minute.
@@ -85,7 +85,7 @@ def test_the_end_waits_for_the_running_cycle(tmp_path: Path) -> None:
 
     schedule = Schedule(tick, config(tmp_path))
     schedule.start()
-    assert entered.wait(5)
+    assert entered.wait(30)
     schedule.stop()
 
     assert ended.is_set()
@@ -96,13 +96,13 @@ def test_a_cycle_besides_the_schedule_runs_while_the_scheduled_one_is_busy(tmp_p
     go, answered = threading.Event(), threading.Event()
 
     def busy() -> None:
-        go.wait(5)
+        go.wait(30)
 
     schedule = Schedule(busy, config(tmp_path))
     schedule.start()
     schedule.now(answered.set, lambda: asked.append("asked"))
     try:
-        assert answered.wait(5)
+        assert answered.wait(30)
         assert asked == ["asked"]
     finally:
         go.set()

@@ -50,7 +50,7 @@ class Zygote:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(30)
         self._process.stdout.close()
 
 
@@ -63,7 +63,7 @@ class Alive:
     out: Path
     err: Path
 
-    def wait(self, seconds: float = 30) -> int | None:
+    def wait(self, seconds: float = 90) -> int | None:
         """Its exit status, negative for a signal; None where it still runs."""
         status: int | None = self.zygote.ask(do="wait", pid=self.pid, seconds=seconds)["status"]
         return status

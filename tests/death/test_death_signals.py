@@ -32,7 +32,7 @@ def test_a_daemon_that_is_told_to_end_while_it_posts(stage: Stage, patient: bool
     fresh(stage, two_postings)
     with Holding(stage, "before") as holding:
         daemon = stage.start("run")
-        assert holding.asked.wait(30), daemon.said
+        assert holding.asked.wait(60), daemon.said
         daemon.end(signal.SIGTERM)
         if patient:
             holding.dead.set()
@@ -76,7 +76,7 @@ def test_nobody_takes_over_from_a_process_that_sleeps(scene: Callable[[str], Sce
     played = scene("post_line")
     sleeper = asleep_at(played, at(played, "posting._post/posting._send/ledger.sending", "after"))
     second = played.stage.start(*ONCE)
-    assert second.wait(30) == 1
+    assert second.wait() == 1
     assert f"process {sleeper.pid} on" in second.said
     sleeper.end(signal.SIGCONT)
     assert sleeper.wait() == 0, sleeper.said

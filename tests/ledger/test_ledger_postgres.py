@@ -43,11 +43,11 @@ def database(folder: Path) -> str:
 
 
 def end_claim(postgres: Cluster, folder: Path) -> None:
-    """What a failing network or an admin does to the session that holds the lock."""
+    """What a failing network or an admin does to the session that holds the lock. Waits until the session is gone."""
     name = database(folder)
     postgres.sql(
         name,
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND database = "
         "(SELECT oid FROM pg_database WHERE datname = current_database())",
     )
 
@@ -158,7 +158,7 @@ def test_the_single_writer_is_named(ledger: Ledger, opened: Callable[[], Ledger]
     ledger.claim("run")  # again: nothing happens
     ledger.close()
     ledger.close()
-    other.claim("run", timedelta(seconds=2))
+    other.claim("run", timedelta(seconds=20))
 
 
 def test_who_lost_the_session_sends_nothing_and_may_come_back(
@@ -172,13 +172,13 @@ def test_who_lost_the_session_sends_nothing_and_may_come_back(
         with pytest.raises(LedgerBusy, match="lost its claim on the ledger"):
             attempt()
     other = opened()
-    other.claim("run", timedelta(seconds=2))
+    other.claim("run", timedelta(seconds=20))
     with pytest.raises(LedgerBusy, match="another syncd took over"):
         ledger.sending(entry)
     with pytest.raises(LedgerBusy, match="is held by"):
         ledger.claim("run", timedelta())
     other.close()
-    ledger.claim("run", timedelta(seconds=2))
+    ledger.claim("run", timedelta(seconds=20))
     assert ledger.sending(entry) is not None
     assert ledger.verify() == []
 
@@ -193,7 +193,7 @@ def test_a_server_that_was_away_is_found_again(ledger: Ledger, postgres: Cluster
         postgres.start()
     with pytest.raises(LedgerBusy, match="lost its claim"):
         ledger.sending(entry)
-    ledger.claim("run", timedelta(seconds=5))  # what the daemon does before each cycle
+    ledger.claim("run", timedelta(seconds=20))  # what the daemon does before each cycle
     assert ledger.sending(entry) is not None
     assert ledger.verify() == []
 
@@ -209,20 +209,20 @@ def test_a_claim_in_the_middle_of_a_sending_waits_for_it(
     def pause(connection: Any, *_: Any) -> None:
         if threading.current_thread().name.startswith("sender"):
             reached.set()
-            go.wait(5)
+            go.wait(30)
 
     event.listen(ledger.place.engine, "commit", pause)
     with ThreadPoolExecutor(2, thread_name_prefix="sender") as pool:
         sent = pool.submit(ledger.sending, entry)
-        assert reached.wait(5)
+        assert reached.wait(30)
         end_claim(postgres, tmp_path)
-        taken = threading.Thread(target=other.claim, args=("run", timedelta(seconds=5)))
+        taken = threading.Thread(target=other.claim, args=("run", timedelta(seconds=20)))
         taken.start()
         time.sleep(0.5)
         assert taken.is_alive()
         go.set()
         assert sent.result() is not None
-        taken.join(10)
+        taken.join(30)
     assert [one.state for one in other.entries()] == [EntryState.SENDING]
 
 
@@ -278,8 +278,8 @@ def test_a_leader_that_stands_still_is_followed_and_sends_nothing_when_it_wakes(
             assert said(leader) == "claimed"
             os.kill(leader.pid, signal.SIGSTOP)
             stopped = time.monotonic()
-            ledger.claim("run", timedelta(seconds=15))
-            assert 1 < time.monotonic() - stopped < 15
+            ledger.claim("run", timedelta(seconds=30))
+            assert 1 < time.monotonic() - stopped < 30
             assert ledger.sending(one) is not None
             os.kill(leader.pid, signal.SIGCONT)
             for entry in (one, two):
@@ -295,8 +295,8 @@ def test_a_killed_leader_is_followed_at_once(opened: Callable[[], Ledger], tmp_p
         assert said(leader) == "claimed"
         os.kill(leader.pid, signal.SIGKILL)
         killed = time.monotonic()
-        ledger.claim("run", timedelta(seconds=15))
-        assert time.monotonic() - killed < 5
+        ledger.claim("run", timedelta(seconds=30))
+        assert time.monotonic() - killed < session.IDLE_SECONDS
 
 
 def test_of_many_that_claim_at_once_one_does(opened: Callable[[], Ledger]) -> None:
@@ -305,7 +305,7 @@ def test_of_many_that_claim_at_once_one_does(opened: Callable[[], Ledger]) -> No
         start = threading.Barrier(len(ledgers))
 
         def claim(one: Ledger, start: threading.Barrier = start) -> bool:
-            start.wait(10)
+            start.wait(30)
             try:
                 one.claim("run", timedelta())
             except LedgerBusy:
@@ -369,7 +369,7 @@ def test_a_locked_ledger_says_so(ledger: Ledger, opened: Callable[[], Ledger], t
             began = time.monotonic()
             with pytest.raises(LedgerBusy, match="is locked by another process; nothing was posted"):
                 other.write("c1", [], [intent()])
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 30
             assert other.entries() == []  # reading goes on
 
 

@@ -23,7 +23,7 @@ def server(shared_ledger: Ledger) -> Iterator[Server]:
 
 
 def ask(port: int, path: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("GET", path)
     answer = connection.getresponse()
     answer.body = answer.read()  # type: ignore[attr-defined]

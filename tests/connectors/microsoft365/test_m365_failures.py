@@ -134,7 +134,7 @@ def test_a_fraction_of_a_second_is_waited_for(bench: Bench) -> None:
     bench.tenant().faults["throttle"] = 3  # each of the three parts of the first batch
     started = time.monotonic()
     assert bench.quantity("consumed") == "27"
-    assert 0.128 <= time.monotonic() - started < 2
+    assert 0.128 <= time.monotonic() - started < 10
     batches = [one for one in bench.sandbox.double.requests if one.path.endswith("$batch")]
     assert [one.status for one in batches] == [200, 200]
 
@@ -153,7 +153,7 @@ def test_a_throttled_tenant_keeps_nobody_else_waiting(bench: Bench) -> None:
     readings = _all_customers(bench, Query("consumed"))
     spent = time.monotonic() - started
     assert [found[0][0] for found in readings.values()] == ["unknown", "known", "known"]
-    assert spent < 2  # five waits of 0.128 s for the first, none for the others
+    assert spent < 10  # five waits of 0.128 s for the first, none for the others
 
 
 def test_a_batch_that_lacks_a_part_is_incomplete(bench: Bench) -> None:
