@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -153,7 +155,9 @@ def check(
     }  # fmt: skip
     result["warnings"] += [f"{place}: {sentence}" for place, sentence in idle_patterns(mappings)]
     if not offline:
-        _check_online(context, config, mappings, kinds, result)
+        failing = _check_sign_ins(context, config, kinds, result)
+        config = _in_haste(config, failing, retry_wait=timedelta(milliseconds=10), timeout=timedelta(seconds=1))
+        _check_lines(context, config, mappings, kinds, result, failing)
         check_alerts(config, mappings, kinds, result)
     if options(context).json:
         print_json(result)
@@ -178,14 +182,28 @@ def check(
     return 2 if result["faults"] else 1 if result["errors"] else 0
 
 
-def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, result: dict[str, Any]) -> None:
+def _in_haste(config: Config, names: Collection[str], **longest: timedelta) -> Config:
+    """A person waits for the answer: these connections are asked again sooner than a cycle would, and what did not
+    answer once is hardly waited for a second time."""
+    from syncd.connect.settings import HttpSettings
+
+    connections = dict(config.connections)
+    for name in names:
+        one = connections[name]
+        if isinstance(one.settings, HttpSettings):
+            shorter = {key: min(getattr(one.settings, key), most) for key, most in longest.items()}
+            connections[name] = replace(one, settings=one.settings.model_copy(update=shorter))
+    return replace(config, connections=connections)
+
+
+def _check_sign_ins(context: Context, config: Config, kinds: Any, result: dict[str, Any]) -> set[str]:
+    """The connections that could not sign in."""
     from syncd.core.logins import MEND
-    from syncd.core.policy import Action
-    from syncd.cycle import look
     from syncd.cycle.connections import logins, open_connections
     from syncd.ledger import Ledger
 
     clock = make_clock()
+    hasty = _in_haste(config, config.connections, retry_wait=timedelta(milliseconds=200))
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Checking") as tell:
         ledger.prove()
         if ledger.restored:
@@ -193,7 +211,7 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
                 f"{ledger.place.name}: the ledger was restored or went back; every change waits for a person until one "
                 "cycle has read everything"
             )
-        with open_connections(config, kinds, clock, ledger) as opened:
+        with open_connections(hasty, kinds, clock, ledger) as opened:
             for number, (name, one) in enumerate(opened.items(), start=1):
                 tell(number, len(opened), f"signing in to {name}")
                 try:
@@ -205,7 +223,19 @@ def _check_online(context: Context, config: Config, mappings: Any, kinds: Any, r
                     row = {"name": name, "ok": True, "message": signed.identity, "warnings": list(signed.warnings)}
                 result["connections"].append(row)
                 result["warnings"] += [f"{login.told}. {MEND}" for login in logins({name: one}) if login.soon]
-        failing = {one["name"] for one in result["connections"] if not one["ok"]}
+    return {one["name"] for one in result["connections"] if not one["ok"]}
+
+
+def _check_lines(
+    context: Context, config: Config, mappings: Any, kinds: Any, result: dict[str, Any], failing: Collection[str]
+) -> None:
+    """Every customer, product and agreement, by planning once."""
+    from syncd.core.policy import Action
+    from syncd.cycle import look
+    from syncd.ledger import Ledger
+
+    clock = make_clock()
+    with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Checking") as tell:
         made = look(config, mappings, kinds, ledger, clock, counting=False, progress=tell)
     for error in made.errors:
         if error.connection not in failing:

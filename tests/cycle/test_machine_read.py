@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from stage import ALDER, BIRCHWOOD, CEDAR, PREMIUM, STANDARD, Stage, rule
 
 # INTERFACE 4, in its order.
@@ -136,6 +138,19 @@ def test_check_signs_in_and_posts_nothing(stage: Stage) -> None:
     assert {(one["name"], one["ok"]) for one in done.json["connections"]} == {("cw", True), ("m365", True)}
     assert (done.json["faults"], done.json["errors"]) == ([], [])
     assert stage.foreign_writes() == []
+
+
+@pytest.mark.slow
+def test_check_waits_for_a_vendor_that_is_down_once_and_not_long(stage: Stage) -> None:
+    stage.configure(cw={"retry_wait": "1s"})
+    stage.psa_serving.stop()
+    began = time.monotonic()
+    done = stage.run("check", "--json")
+    assert time.monotonic() - began < 30  # a cycle waits longer than this before it gives one reading up
+    assert done.status == 1
+    assert [(one["name"], one["ok"]) for one in done.json["connections"]] == [("cw", False), ("m365", True)]
+    assert len(done.json["errors"]) == 1
+    assert "cannot be reached" in done.json["errors"][0]
 
 
 def test_check_offline_asks_nobody(stage: Stage) -> None:
