@@ -216,6 +216,10 @@ class Past:
     # Mark -> what was sent, of those of syncd's dated lines that the billing systems show with their money.
     sent: Mapping[str, Sent] = field(default_factory=dict)
 
+    def forgets(self, day: date) -> bool:
+        """Whether what was done on a day, or for a time that had begun by then, may be forgotten."""
+        return self.forgot is not None and day <= self.forgot
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -73,8 +73,7 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
     if shown == known or (shown < known and (history.posted is None or flying)):
         return Meddling(stands)
     # A mark does not tell: a ledger that forgot a line may have given its name to another change since.
-    forgotten = desk.past.forgot is not None and site.period.first <= desk.past.forgot
-    return Meddling(stands, _edited(site, shown, known), forgotten=forgotten)
+    return Meddling(stands, _edited(site, shown, known), forgotten=desk.past.forgets(site.period.first))
 
 
 def _edited(site: Site, shown: Decimal, known: Decimal) -> str:

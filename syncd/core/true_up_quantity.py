@@ -55,8 +55,7 @@ def meddling(desk: Desk, site: Site, place: Place, wanted: Decimal) -> Meddling:
     )
     if site.line is not None:
         # Of a line that it wrote before it was restored, the ledger may have forgotten a later value of its own.
-        forgot = desk.past.forgot
-        forgotten = last is not None and forgot is not None and local_date(last.settled_at, desk.house.zone) <= forgot
+        forgotten = last is not None and desk.past.forgets(local_date(last.settled_at, desk.house.zone))
         return Meddling(stands, guards.edited_by_hand(shown, last, changed_by), contested, forgotten)
     if last is not None and last.to > 0:
         gone = f"syncd added line {last.remote_id}, and it is no longer there; somebody removed it"
