@@ -88,18 +88,21 @@ class Poster:
         if shown is None and own in bearing.values():
             # One of the two answers is older than the other; which, only time tells.
             raise VendorError("incomplete", f"SuiteQL shows {own}, and NetSuite's record service does not (yet)")
-        others = [one for one in bearing if one not in found]
-        if len(found) + len(others) > 1:
-            all_of_them = ", ".join(f"#{one}" for one in (*found, *others))
+        for one in bearing:
+            if one not in found:
+                shown = self._record(f"{RECORD}/{record}/{one}", record)
+                if shown is None:
+                    raise VendorError("incomplete", f"NetSuite lists the {record} #{one} and does not show it")
+                found[one] = shown
+        standing = [one for one in found.values() if not _ended(one)]
+        if len(standing) > 1:
+            which = ", ".join(f"#{one.id}" for one in standing)
             return Moved(
-                f"{len(found) + len(others)} NetSuite {record} records bear the mark {posting.marker} ({all_of_them}); "
+                f"{len(standing)} NetSuite {record} records bear the mark {posting.marker} ({which}); "
                 "delete or void all but one"
             )
-        for one in others:
-            shown = self._record(f"{RECORD}/{record}/{one}", record)
-            if shown is None:
-                raise VendorError("incomplete", f"NetSuite lists the {record} #{one} and does not show it")
-        return Absent() if shown is None else self._sight(posting, record, shown)
+        looked = [*standing, *found.values()]
+        return self._sight(posting, record, looked[0]) if looked else Absent()
 
     def _bearing(self, posting: Posting, record: str) -> dict[str, str]:
         """The customer's records that bear a posting's mark: id -> external id. Raises VendorError."""
@@ -118,8 +121,8 @@ class Poster:
     def _sight(self, posting: Posting, record: str, shown: Record) -> Sight:
         """What a record that bears the posting's mark says of it."""
         name = _called(record, shown)
-        if isinstance(shown, Document) and shown.status is not None and str(shown.status) in _ENDED:
-            return Moved(f"{name} {_ENDED[str(shown.status)]}", arrived=_remote(record, shown))
+        if ended := _ended(shown):
+            return Moved(f"{name} {ended}", arrived=_remote(record, shown))
         marks, lines = charges(shown.memo or ""), lines_of(shown)
         if lines is None or len(lines) != len(marks):
             return Moved(f"{name} shows {len(lines or ())} lines for {len(marks)} of syncd's marks")
@@ -207,6 +210,11 @@ def _standing(meant: Record, shown: Record) -> str:
             "" if status == str(meant.approval_status) else "does not await approval: it may have been posted at once"
         )
     return ""
+
+
+def _ended(shown: Record) -> str:
+    """What became of a record, in words; "" while it stands."""
+    return _ENDED.get(str(shown.status), "") if isinstance(shown, Document) and shown.status is not None else ""
 
 
 def _called(record: str, shown: Record) -> str:

@@ -41,12 +41,12 @@ from connectors.quickbooks.errors import DUPLICATE_NUMBER, explain, fault, refus
 from connectors.quickbooks.payloads import Document, Form, Line, Ref
 from connectors.quickbooks.query import Where, page, whole
 from connectors.quickbooks.read import Reader
-from syncd.connect.documents import arithmetic, charges, number, numbered
+from syncd.connect.documents import Paper, arithmetic, charges, number, the_one
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
-from syncd.model import Absent, Found, Moved, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
+from syncd.model import Found, Moved, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
 from syncd.money import ZERO, plain
 
 # A document is looked for from so long before the days that it is for: a person may have dated it back.
@@ -141,28 +141,11 @@ class Poster:
                     f"QuickBooks answered with the {named(entity, row)} of another customer when asked for those of "
                     f"#{posting.customer_id}",
                 )
-        bearing = [row for row in rows if any(one.mark == posting.marker for one in marks(row))]
-        if len(bearing) > 1:
-            which = ", ".join(f"#{row.id}" for row in bearing)
-            return Moved(
-                f"{len(bearing)} QuickBooks {WORDS[entity]}s bear the mark {posting.marker} ({which}); void all but one"
-            )
-        if bearing:
-            return _seen(entity, bearing[0], posting)
-        alone = number(PREFIX, (posting,), NUMBER_LENGTH)
-        for row in rows:
-            if row.doc_number == alone:
-                what = "was voided" if voided(row) else "no longer bears syncd's mark: its memo was changed"
-                return Moved(f"the {named(entity, row)} {what}", arrived=_remote(entity, row))
-        for row in rows:
-            # One of several lines: its number tells of all of them together, and without the memo not of which.
-            if numbered(PREFIX, row.doc_number or "", NUMBER_LENGTH) and not marks(row) and _may_hold(row, posting):
-                return Moved(
-                    f"the {named(entity, row)} bears syncd's number, no mark of it any more, and "
-                    f"{posting.product or posting.product_id} on the same day: put its memo back, or delete it",
-                    perhaps=True,
-                )
-        return Absent()
+        papers = {_paper(entity, row, posting): row for row in rows}
+        found = the_one(
+            posting, list(papers), prefix=PREFIX, length=NUMBER_LENGTH, field="memo", remedy="delete or void"
+        )
+        return _seen(entity, papers[found], posting) if isinstance(found, Paper) else found
 
     def _line(self, posting: Posting) -> dict[str, Any]:
         quantity, price, amount = sums(posting)
@@ -224,12 +207,8 @@ def sums(posting: Posting) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def _seen(entity: str, row: Document, posting: Posting) -> Sight:
-    """What the one document that bears the mark shows."""
+    """What the one document that bears the mark, and stands, shows."""
     name = f"the {named(entity, row)}"
-    if voided(row):
-        return Moved(f"{name} was voided", arrived=_remote(entity, row))
-    if entity == ESTIMATE and row.txn_status.casefold() == "rejected":
-        return Moved(f"{name} was rejected", arrived=_remote(entity, row))
     mine: Own = next(one for one in own(entity, row) if one.charge.mark == posting.marker)
     if mine.line is None:
         gone = f"{name} no longer holds the line for {posting.product or posting.product_id}"
@@ -246,9 +225,16 @@ def _remote(entity: str, row: Document) -> str:
     return f"{WORDS[entity]} {row.id}"
 
 
-def _may_hold(row: Document, posting: Posting) -> bool:
-    """Whether a document could be where the posting arrived: it has its day and its item."""
-    return row.txn_date == posting.ends and any(item_of(line) == posting.product_id for line in row.line)
+def _paper(entity: str, row: Document, posting: Posting) -> Paper:
+    rejected = entity == ESTIMATE and row.txn_status.casefold() == "rejected"
+    return Paper(
+        name=f"the {named(entity, row)}",
+        record=_remote(entity, row),
+        number=row.doc_number or "",
+        marks=frozenset(one.mark for one in marks(row)),
+        ended="was voided" if voided(row) else "was rejected" if rejected else "",
+        may_hold=row.txn_date == posting.ends and any(item_of(line) == posting.product_id for line in row.line),
+    )
 
 
 def _form(wire: Wire) -> Form:

@@ -21,12 +21,12 @@ from connectors.xero.figures import charge, figures, line_amount
 from connectors.xero.own import marked, name, own
 from connectors.xero.payloads import NO_ID, CreditNote, Document, Invoice, Line, units
 from connectors.xero.read import Reader
-from syncd.connect.documents import charges, note, number, numbered
+from syncd.connect.documents import Paper, charges, note, number, the_one
 from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
-from syncd.model import Absent, Found, Moved, Operation, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
+from syncd.model import Found, Operation, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
 from syncd.money import plain
 from syncd.periods import add_months
 
@@ -108,30 +108,11 @@ class Poster:
     def find(self, posting: Posting) -> Sight:
         """Looks for the posting's mark among all documents of its contact, fresh. Raises VendorError."""
         found = self._documents_of(posting)
-        bearing = [one for one in found if any(charge_.mark == posting.marker for charge_ in marked(one))]
-        live = [one for one in bearing if one.live]
-        if len(live) > 1:
-            named = ", ".join(f"{one.number} (id {one.key})" for one in live)
-            return Moved(f"{len(live)} Xero documents bear the mark {posting.marker}: {named}; delete all but one")
-        if live:
-            return Found(live[0].key, _shown(live[0], posting.marker))
-        if bearing:
-            gone = ", ".join(f"{name(one)} was {one.status.lower()}" for one in bearing)
-            return Moved(f"{gone}, by a person; syncd does not write it anew", arrived=bearing[0].key)
-        unmarked = [one for one in found if one.live and not marked(one)]
-        alone = number(_PREFIX, (posting,), _NUMBER_LENGTH)
-        for one in unmarked:
-            if one.number == alone:
-                return Moved(f"{name(one)} no longer bears syncd's mark: its reference was changed", arrived=one.key)
-        for one in unmarked:
-            # One of several lines: its number tells of all of them together, and without the marks not of which.
-            if numbered(_PREFIX, one.number, _NUMBER_LENGTH) and _may_hold(one, posting):
-                return Moved(
-                    f"{name(one)} bears syncd's number, no mark of it any more, and {posting.product} on the same day: "
-                    "put its reference back, or delete it",
-                    perhaps=True,
-                )
-        return Absent()
+        papers = {_paper(one, posting): one for one in found}
+        told = the_one(
+            posting, list(papers), prefix=_PREFIX, length=_NUMBER_LENGTH, field="reference", remedy="delete or void"
+        )
+        return Found(told.record, _shown(papers[told], posting.marker)) if isinstance(told, Paper) else told
 
     def _documents_of(self, posting: Posting) -> Sequence[Document]:
         """The contact's documents of a year and later, also deleted ones; of both contacts where it was merged."""
@@ -269,10 +250,16 @@ def _shown(document: Document, mark: str) -> Decimal | None:
         return None
 
 
-def _may_hold(document: Document, posting: Posting) -> bool:
-    """Whether a document could be where the posting arrived: it has its day and its item."""
+def _paper(document: Document, posting: Posting) -> Paper:
     codes = {line.code.casefold() for line in document.lines or ()}
-    return day(document.dated) == posting.ends and posting.product.casefold() in codes
+    return Paper(
+        name=name(document),
+        record=document.key,
+        number=document.number,
+        marks=frozenset(one.mark for one in marked(document)),
+        ended="" if document.live else f"was {document.status.lower()}",
+        may_hold=day(document.dated) == posting.ends and posting.product.casefold() in codes,
+    )
 
 
 def _called(sent: Document) -> str:

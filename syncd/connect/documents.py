@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from syncd.model import Posting
+from syncd.model import Absent, Moved, Posting
 from syncd.money import plain
 from syncd.periods import Period
 
@@ -77,9 +77,51 @@ def number(prefix: str, postings: Sequence[Posting], length: int) -> str:
     return f"{prefix}{digest}"[:length].upper()
 
 
-def numbered(prefix: str, text: str, length: int) -> bool:
-    """Whether a number is one that `number` makes, for whatever postings."""
-    return re.fullmatch(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}", text) is not None
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A document as the look for a posting sees it.
+
+    `name`: in words ("the Xero invoice SD-4F…"); `record`: what the ledger calls it; `marks`: those of its charges;
+    `ended`: what became of it ("was voided"), "" while it stands; `may_hold`: it has the posting's day and product.
+    """
+
+    name: str
+    record: str
+    number: str
+    marks: frozenset[str]
+    ended: str
+    may_hold: bool
+
+
+def the_one(
+    posting: Posting, papers: Sequence[Paper], *, prefix: str, length: int, field: str, remedy: str
+) -> Paper | Absent | Moved:
+    """The document among a customer's that bears a posting's mark and stands; or what became of it.
+
+    One that lost its marks is known by its number, as `number` makes it of `prefix` and `length`: where it holds the
+    posting alone, for sure; where it is shared, the number tells of all its postings together, and a person looks.
+    `field`: where the marks stand ("memo"); `remedy`: how a document is taken back ("void").
+    """
+    bearing = [one for one in papers if posting.marker in one.marks]
+    standing = [one for one in bearing if not one.ended]
+    if len(standing) > 1:
+        which = ", ".join(one.name for one in standing)
+        return Moved(f"{len(standing)} documents bear the mark {posting.marker}: {which}; {remedy} all but one")
+    if standing:
+        return standing[0]
+    alone = number(prefix, (posting,), length)
+    for one in (*bearing, *(paper for paper in papers if paper.number == alone)):
+        became = one.ended or f"no longer bears syncd's mark: its {field} was changed"
+        return Moved(f"{one.name} {became}", arrived=one.record)
+    made = re.compile(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}")
+    for one in papers:
+        if one.may_hold and not one.marks and not one.ended and made.fullmatch(one.number):
+            return Moved(
+                f"{one.name} bears syncd's number, no mark of it any more, and {posting.product or posting.product_id} "
+                f"on the same day: put its {field} back, or {remedy} it",
+                perhaps=True,
+            )
+    return Absent()
 
 
 def arithmetic(posting: Posting, places: int) -> tuple[Decimal, Decimal]:

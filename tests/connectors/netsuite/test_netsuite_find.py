@@ -63,6 +63,24 @@ def test_two_records_with_one_mark_are_both_named(bench: Bench, postings: Postin
     assert f"#{twin['id']}" in seen.what
 
 
+@pytest.mark.parametrize("voided", ["first", "second"])
+def test_of_two_records_with_one_mark_the_one_that_was_not_voided_counts(
+    bench: Bench, postings: Postings, voided: str
+) -> None:
+    connection, wanted = bench.connect(), postings["invoice"]
+    connection.send(wanted, connection.wire(wanted))
+    made = record(bench, "invoice")
+    twin = {**made, "id": made["id"] + 1, "externalId": None}
+    bench.double.records["invoice"][twin["id"]] = twin
+    ended, stands = (made, twin) if voided == "first" else (twin, made)
+    ended["status"] = "V"
+
+    seen = connection.find(wanted)
+
+    assert isinstance(seen, Found)
+    assert seen.remote_id == f"invoice {stands['id']}"
+
+
 @pytest.mark.parametrize(("status", "words"), [("V", "voided"), ("E", "rejected")])
 def test_an_own_invoice_that_was_ended_is_told(bench: Bench, postings: Postings, status: str, words: str) -> None:
     connection, wanted = bench.connect(), postings["invoice"]

@@ -25,6 +25,10 @@ def test_two_documents_with_one_mark_are_both_named(bench: Bench) -> None:
     assert isinstance(sight, Moved)
     assert all(number in sight.what for number in numbers)
 
+    first, second = bench.documents()
+    bench.double.edit("Invoices", first["InvoiceID"], Status="DELETED")
+    assert bench.connect().find(posting) == Found(second["InvoiceID"], posting.quantity)
+
 
 @pytest.mark.parametrize("status", ["DELETED", "VOIDED"])
 def test_a_document_that_was_taken_away_is_not_absent(bench: Bench, status: str) -> None:
