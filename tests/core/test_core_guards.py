@@ -11,7 +11,6 @@ from core_kit import (
     NOW,
     Amount,
     World,
-    agreement,
     bill,
     billing,
     count,
@@ -260,49 +259,6 @@ def test_own_lines_that_somebody_changed_are_held_under_the_same_name() -> None:
 
 def test_nobody_edited_what_syncd_never_wrote() -> None:
     assert edited_by_hand(D(25), None, "jdoe") == ""
-
-
-# A whole cycle.
-
-
-def many(customers: int, **safety: Any) -> World:
-    found = both(27, 25, safety=safety)
-    numbers = range(1, customers + 1)
-    return found.but(
-        customers=tuple(customer(f"C{n}", m365=f"t{n}", cw=f"c{n}") for n in numbers),
-        listed={
-            "m365": tuple(RemoteCustomer(f"t{n}", f"T{n}") for n in numbers),
-            "cw": tuple(RemoteCustomer(f"c{n}", f"K{n}") for n in numbers),
-        },
-        readings={"m365": tuple(reading(f"t{n}", count("SPB", 27)) for n in numbers)},
-        billings=tuple(
-            billing(line(25, f"l{n}", customer_id=f"c{n}", agreement_id=f"a{n}"), id_=f"c{n}",
-                    agreements=(agreement(f"a{n}", customer_id=f"c{n}"),))
-            for n in numbers
-        ),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("limits", "posted", "rest"),
-    [
-        ({"max_postings": 0}, 0, ("defer", ("max_postings",))),
-        ({"max_postings": 2}, 2, ("defer", ("max_postings",))),
-        ({"max_postings": 3}, 3, None),
-        ({"max_postings": 4}, 3, None),
-        ({"max_amount": D(0)}, 0, ("hold", ("max_amount",))),
-        ({"max_amount": D("79.99")}, 1, ("hold", ("max_amount",))),
-        ({"max_amount": D(80)}, 2, ("hold", ("max_amount",))),
-        ({"max_amount": D("80.01")}, 2, ("hold", ("max_amount",))),
-        ({"max_amount": D(120)}, 3, None),
-    ],
-)
-def test_a_cycles_limits(limits: dict[str, Any], posted: int, rest: tuple[str, tuple[str, ...]] | None) -> None:
-    """Each of three customers moves 40.00."""
-    made = many(3, **limits).plan()
-
-    assert [(one.action, one.guards) for one in made.lines] == [("post", ())] * posted + [rest] * (3 - posted)
-    assert made.guarded is (rest is not None)
 
 
 # A period that is over.

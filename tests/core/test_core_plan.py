@@ -277,53 +277,6 @@ def test_two_customers_mapped_to_one_company_are_both_blocked() -> None:
     assert {one.action for one in found.plan().lines} == {"blocked"}
 
 
-# The checksum: lines, mappings and config, not the time.
-
-
-def test_the_checksum_does_not_know_the_time() -> None:
-    found = world(safety={"settle": 2})
-
-    assert found.plan(NOW).checksum == found.plan(NOW + timedelta(hours=2)).checksum
-    assert town([5, 9], [4, 4]).plan().checksum == town([5, 9], [4, 4]).plan(NOW + timedelta(minutes=9)).checksum
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        world(28, 25),
-        world(27, 24),
-        world(27, 25, bought=30),
-        world(27, 25, invoiced=30),
-        world(27, 25, included=1),
-        world(27, 25, increase="hold"),
-        world(27, 25, description="{product}"),
-        world(State.UNKNOWN, 25),
-        world(27, 25).but(billings=(billing(line(25, version="2")),)),
-        world(27, 25).but(billings=(billing(line(25, unit_price=units(21))),)),
-        world(27, 25).but(billings=(billing(line(25, "l9")),)),
-        world(27, 25).but(ignores=(ignore(skus=("X",)),)),
-        world(27, 25, mode=Mode.PROPOSE),
-    ],
-)
-def test_the_checksum_moves_with_lines_mappings_and_config(other: World) -> None:
-    assert other.plan().checksum != world(27, 25).plan().checksum
-
-
-def test_the_checksum_moves_with_the_config() -> None:
-    found = world()
-
-    assert found.but(house=replace(found.house, content="other")).plan().checksum != found.plan().checksum
-
-
-def test_the_checksum_moves_with_the_ledger() -> None:
-    found = world()
-    seen = found.one_line()
-    once = found.remembering(lines={seen.effects[0].identity: LineHistory(generation=1)})
-
-    assert once.plan().checksum != found.plan().checksum
-    assert once.one_line().id == seen.id
-
-
 # Modes.
 
 

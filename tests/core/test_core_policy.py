@@ -15,7 +15,6 @@ from core_kit import (
     agreement,
     billing,
     count,
-    customer,
     known,
     line,
     product,
@@ -336,54 +335,6 @@ def test_term_from_a_source_that_fell_too_far_is_held() -> None:
 
     assert found.one_line().action == "hold"
     assert world(26, 25, bought=5, decrease="term").but(past=found.past).one_line().action == "post"
-
-
-# A whole cycle's limits.
-
-
-def many(customers: int, **safety: Any) -> World:
-    found = world(27, 25, safety=safety)
-    numbers = range(1, customers + 1)
-    return found.but(
-        customers=tuple(customer(f"C{n:03}", m365=f"t{n}", cw=f"c{n}") for n in numbers),
-        listed={
-            "m365": tuple(RemoteCustomer(f"t{n}", f"T{n}") for n in numbers),
-            "cw": tuple(RemoteCustomer(f"c{n}", f"K{n}") for n in numbers),
-        },
-        readings={"m365": tuple(reading(f"t{n}", count("SPB", 27)) for n in numbers)},
-        billings=tuple(_company(n) for n in numbers),
-    )
-
-
-def _company(n: int) -> Any:
-    return billing(
-        line(25, f"l{n}", customer_id=f"c{n}", agreement_id=f"a{n}"),
-        id_=f"c{n}",
-        agreements=(agreement(f"a{n}", customer_id=f"c{n}"),),
-    )
-
-
-@pytest.mark.parametrize(("limit", "posted"), [(0, 0), (3, 3), (4, 4), (5, 4)])
-def test_max_postings_lets_the_rest_wait(limit: int, posted: int) -> None:
-    actions = [str(one.action) for one in many(4, max_postings=limit).plan().lines]
-
-    assert actions == ["post"] * posted + ["defer"] * (4 - posted)
-
-
-@pytest.mark.parametrize(("limit", "posted"), [(39, 0), (40, 1), ("119.99", 2), (120, 3), (160, 4)])
-def test_max_amount_holds_the_rest(limit: Any, posted: int) -> None:
-    actions = [str(one.action) for one in many(4, max_amount=units(limit)).plan().lines]
-
-    assert actions == ["post"] * posted + ["hold"] * (4 - posted)
-
-
-def test_max_amount_counts_only_known_prices_and_only_what_is_posted() -> None:
-    found = world(27, 25, safety={"max_amount": units(1)}).but(
-        billings=(billing(line(25, unit_price=None)),), products=(product(),)
-    )
-
-    assert found.one_line().action == "post"
-    assert world(27, 25, increase="ignore", safety={"max_amount": units(1)}).one_line().action == "ignore"
 
 
 def test_the_reason_names_the_rules_word_or_the_limit() -> None:

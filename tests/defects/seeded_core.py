@@ -18,6 +18,7 @@ FINDINGS = "tests/core/test_core_findings.py"
 WAITING = "tests/core/test_core_waiting.py"
 OF_POLICY = "tests/core/test_core_policy.py"
 OF_GUARDS = "tests/core/test_core_guards.py"
+OF_LIMITS = "tests/core/test_core_cycle_limits.py"
 OF_INTENTS = "tests/core/test_core_intents.py"
 LOCK = "tests/core/test_core_period_lock.py"
 DECISIONS = "tests/core/test_core_decisions.py"
@@ -105,7 +106,7 @@ CORE_DEFECTS: tuple[Defect, ...] = (
         PLAN,
         "postings + len(line.effects) > house.safety.max_postings:",
         "postings + len(line.effects) > house.safety.max_postings + 1:",
-        f"{OF_POLICY}::test_max_postings_lets_the_rest_wait",
+        f"{OF_LIMITS}::test_a_cycles_limits",
     ),
     defect(
         "max_amount for each line",
@@ -113,7 +114,7 @@ CORE_DEFECTS: tuple[Defect, ...] = (
         PLAN,
         "        if money + cost > house.safety.max_amount:\n",
         "        if cost > house.safety.max_amount:\n",
-        f"{OF_POLICY}::test_max_amount_holds_the_rest",
+        f"{OF_LIMITS}::test_a_cycles_limits",
     ),
     defect(
         "a small line has no limit",

@@ -175,3 +175,8 @@ def without_triggers(database: Any) -> Any:
     for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {name}")
     return database
+
+
+def database(folder: Path) -> str:
+    """The name of the PostgreSQL database in which a test's ledger is."""
+    return (folder / ELSEWHERE).read_text().rpartition("/")[2]

@@ -187,11 +187,7 @@ def test_followers_are_decided_with_their_leader(ledger: Ledger) -> None:
     with pytest.raises(UserFault, match=r"which is failed\. Reject it"):
         ledger.approve([follower.id], "Ada")
     (rejected,) = ledger.reject([follower.id], "not this month", "Bo")
-    assert (rejected.state, rejected.note, rejected.decided_by) == (
-        EntryState.REJECTED,
-        "not this month",
-        "person:Bo",
-    )
+    assert (rejected.state, rejected.note, rejected.decided_by) == (EntryState.REJECTED, "not this month", "person:Bo")
 
 
 def test_deciding_is_all_or_nothing_and_tells_every_fault(ledger: Ledger) -> None:
