@@ -19,9 +19,22 @@ from syncd.connect.contract import Delivery
 from syncd.core.entries import IN_FLIGHT, NEVER_ARRIVED, OPEN, TERMINAL, Entry, EntryState
 from syncd.core.resolve import ReadError
 from syncd.cycle.connections import Opened
-from syncd.errors import VendorError
+from syncd.errors import SyncdError, UserFault, VendorError
 from syncd.ledger import Ledger
-from syncd.model import Absent, Found, Moved, NotSent, Operation, Outcome, Receipt, Refused, Sight, Unknown
+from syncd.model import (
+    Absent,
+    Found,
+    Moved,
+    NotSent,
+    Operation,
+    Outcome,
+    Posting,
+    Receipt,
+    Refused,
+    Sight,
+    Unknown,
+    Wire,
+)
 from syncd.money import plain
 
 log = structlog.get_logger()
@@ -87,14 +100,14 @@ def _orphaned(leader: Entry | None) -> bool:
 
 def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed: bool = True) -> Entry:
     """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
-    sight = one.connection.find(entry.intent.posting)
+    sight = _look(one, entry)
     if _arrived(sight):
         return _settle_there(ledger, entry, sight, "found when looking", entry.remote_id)
     # Not since it was claimed: the machine may have slept between that and the sending.
     doubtful_since = ledger.events(entry.id)[-1].at
     if not believed or now - doubtful_since < _delivery(one, entry).request_life:
         return entry  # a lost request may still land: absent now is not absent
-    again = one.connection.find(entry.intent.posting)
+    again = _look(one, entry)
     match sight, again:
         case Absent(), Absent():
             return _settle(ledger, entry, EntryState.PLANNED, NEVER_ARRIVED)
@@ -199,7 +212,7 @@ def _post(ledger: Ledger, one: Opened, document: Sequence[Entry]) -> list[Entry]
                 continue
             if leader.state is not EntryState.POSTED:
                 continue
-        overtaken = _look_before(one, entry, one.connection.find(entry.intent.posting))
+        overtaken = _look_before(one, entry, _look(one, entry))
         if overtaken is None:
             sendable.append(entry)
         elif isinstance(overtaken, str):
@@ -219,11 +232,15 @@ def _send(ledger: Ledger, one: Opened, document: Sequence[Entry]) -> list[Entry]
         wire, alone = first.wire, ledger.sending(document[0])
         claimed = [alone] if alone is not None else []
     else:
-        wire = one.connection.gather([entry.intent.posting for entry in document])
+        try:
+            wire = one.connection.gather([entry.intent.posting for entry in document])
+        except ValueError:  # more than one document holds; each alone fits, or would be refused by the plan
+            half = len(document) // 2
+            return _send(ledger, one, document[:half]) + _send(ledger, one, document[half:])
         claimed = ledger.sending_together(document, wire)
     if not claimed:
         return []
-    answer = one.connection.send(first.posting, wire)
+    answer = _leave(one, first.posting, wire)
     if isinstance(answer, Refused) and len(claimed) > 1:
         # Surely nothing was done. One line that the vendor does not take must not keep the others from being billed.
         note = f"refused together: {answer.reason} ({answer.code}); each is sent alone"
@@ -241,7 +258,7 @@ def _outcome(ledger: Ledger, one: Opened, claimed: Entry, answer: Outcome) -> En
         case NotSent(reason=reason):
             return _settle(ledger, claimed, EntryState.PLANNED, f"not sent: {reason}")
         case Unknown(reason=reason):
-            return _look_once(ledger, one, _settle(ledger, claimed, EntryState.UNKNOWN, reason))
+            return _look_once(ledger, one, _settle(ledger, claimed, EntryState.UNKNOWN, reason), reason)
 
 
 def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
@@ -268,7 +285,7 @@ def _look_before(one: Opened, entry: Entry, sight: Sight) -> str | Found | None:
 def _read_back(ledger: Ledger, one: Opened, entry: Entry, remote_id: str, echo: str) -> Entry:
     """A success counts when the record shows it: vendors answer 200 and change nothing."""
     try:
-        sight = one.connection.find(entry.intent.posting)
+        sight = _look(one, entry)
     except VendorError as error:
         note = f"answered as done, and the look afterwards failed: {error}"
         return _settle(ledger, entry, EntryState.UNKNOWN, note, remote_id)
@@ -278,15 +295,40 @@ def _read_back(ledger: Ledger, one: Opened, entry: Entry, remote_id: str, echo: 
     return _settle(ledger, entry, EntryState.UNKNOWN, f"answered as done, but {what}", remote_id)
 
 
-def _look_once(ledger: Ledger, one: Opened, entry: Entry) -> Entry:
-    """An answer was lost: one look at once, because the change is usually there. The rest is left to `recover`."""
+def _look_once(ledger: Ledger, one: Opened, entry: Entry, reason: str) -> Entry:
+    """An answer was lost, or told something else: one look at once, because the change is usually there. The rest is
+    left to `recover`."""
     try:
-        sight = one.connection.find(entry.intent.posting)
+        sight = _look(one, entry)
     except VendorError:
         return entry  # still unknown, and told as such
-    if _arrived(sight):
-        return _settle_there(ledger, entry, sight, "the answer was lost, the change is there")
-    return entry
+    return _settle_there(ledger, entry, sight, f"the change is there; {reason}") if _arrived(sight) else entry
+
+
+def _look(one: Opened, entry: Entry) -> Sight:
+    """What the vendor shows of an entry. Raises VendorError, also where the connector itself fails: one vendor's fault
+    is not the end of the others."""
+    try:
+        return one.connection.find(entry.intent.posting)
+    except UserFault as fault:  # a secret that can no longer be read, say
+        raise VendorError("unauthorized", str(fault)) from fault
+    except SyncdError:
+        raise
+    except Exception as bug:
+        log.exception("connector_failed", connection=one.name, entry=entry.id)
+        told = f"the connector failed on an answer ({type(bug).__name__}); see the log"
+        raise VendorError("malformed", told) from bug
+
+
+def _leave(one: Opened, posting: Posting, wire: Wire) -> Outcome:
+    """Sends once. Where the connector fails, the request may have been received."""
+    try:
+        return one.connection.send(posting, wire)
+    except SyncdError:
+        raise
+    except Exception as bug:
+        log.exception("connector_failed", connection=one.name)
+        return Unknown(f"the connector failed on the answer ({type(bug).__name__}); see the log")
 
 
 def _arrived(sight: Sight) -> TypeGuard[Found | Moved]:
