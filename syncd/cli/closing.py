@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from syncd.config import Config
     from syncd.core.close import Check
+    from syncd.core.entries import Entry
     from syncd.core.tie_out import TieOut
+    from syncd.ledger import Ledger
+    from syncd.periods import Period
 
 
 @report_app.command(
@@ -30,11 +33,11 @@ if TYPE_CHECKING:
 )
 def close(
     context: typer.Context,
-    period: Annotated[str, typer.Option(help="A period that is over, like 2026-10: only its books.")] = "",
+    period: Annotated[str, typer.Option(help="A period that is over, like 2026-10: its entries and books.")] = "",
     as_csv: Annotated[bool, typer.Option("--csv", help="The tie-out, one row for each product that differs.")] = False,
 ) -> int:
     """The month-end checklist: sources fresh, lines settled, nothing unmapped, PSA and books agree. Posts nothing."""
-    from syncd.core.close import agreed, checklist, close_json, sources
+    from syncd.core.close import checklist, close_json, over
     from syncd.core.entries import OPEN
     from syncd.cycle import look, moment_of
     from syncd.ledger import Ledger
@@ -42,12 +45,11 @@ def close(
     config, mappings, kinds = load_all(context)
     clock = make_clock()
     running = moment_of(config, clock()).period
-    past = _clock_of(config, period, clock) if period and period != str(running) else None
+    wanted = _period_over(config, period, clock) if period and period != str(running) else None
+    past = _clock_of(config, wanted) if wanted else None
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Reading") as tell:
         plan = look(config, mappings, kinds, ledger, past or clock, counting=False, progress=tell)
-        waiting = [] if past else ledger.entries(states=OPEN)
-    # What lines and mappings say is about today; of a period that is over only its invoices can still be asked.
-    checks = (sources(plan), agreed(plan.tie_outs)) if past else checklist(plan, waiting)
+        checks = over(plan, _standing(ledger, wanted)) if wanted else checklist(plan, ledger.entries(states=OPEN))
     if options(context).json:
         as_of = clock().astimezone(config.house.zone).isoformat(timespec="seconds")
         print_json({"as_of": as_of, "period": period or str(running), **close_json(checks, plan.tie_outs)})
@@ -61,8 +63,35 @@ def close(
     return 1 if any(one.unread for one in checks) else 0 if all(one.green for one in checks) else 3
 
 
-def _clock_of(config: Config, period: str, clock: Clock) -> Clock:
-    """A clock that stands on the last day of a period that is over. Raises UserFault for any other."""
+def _standing(ledger: Ledger, period: Period) -> list[Entry]:
+    """The entries of a period that wait, hang, or failed and were not made good since."""
+    from syncd.core.entries import OPEN, EntryState
+    from syncd.periods import parse_period
+
+    found = [
+        one
+        for one in ledger.entries(states={*OPEN, EntryState.FAILED})
+        if (of := parse_period(one.intent.period)).first <= period.last and of.last >= period.first
+    ]
+    known = ledger.histories({one.intent.identity for one in found})
+
+    def stands(one: Entry) -> bool:
+        history = known[one.intent.identity]
+        newest = history.open is None and history.closed is not None and history.closed.id == one.id
+        return newest or one.state is not EntryState.FAILED
+
+    return [one for one in found if stands(one)]
+
+
+def _clock_of(config: Config, period: Period) -> Clock:
+    """A clock that stands on the last day of a period that is over."""
+    noon = datetime.combine(period.last, time(12), config.house.zone)
+    return lambda: noon
+
+
+def _period_over(config: Config, period: str, clock: Clock) -> Period:
+    """A billing period of the MSP's that is over. Raises UserFault for any other."""
+    from syncd.cycle import moment_of
     from syncd.periods import parse_period
 
     try:
@@ -72,8 +101,14 @@ def _clock_of(config: Config, period: str, clock: Clock) -> Clock:
         raise UserFault(Fault(f"--period {period}", "is no period.", mend)) from None
     if wanted.last >= clock().astimezone(config.house.zone).date():
         raise UserFault(Fault(f"--period {period}", "is not over yet.", "Leave it out for the running period."))
-    noon = datetime.combine(wanted.last, time(12), config.house.zone)
-    return lambda: noon
+    then = moment_of(config, _clock_of(config, wanted)()).period
+    if then != wanted:
+        raise UserFault(
+            Fault(
+                f"--period {period}", f"is no billing period here; {wanted.last} is in {then}.", f"Say --period {then}."
+            )
+        )
+    return wanted
 
 
 def _csv(found: Sequence[TieOut]) -> str:

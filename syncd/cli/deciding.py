@@ -14,6 +14,7 @@ from syncd.errors import Fault, LedgerBusy, UserFault
 
 if TYPE_CHECKING:
     from syncd.core.entries import Entry
+    from syncd.core.rules import Mappings
     from syncd.ledger import Ledger
 
 Context = typer.Context
@@ -118,17 +119,20 @@ def undo(
     from syncd.ledger import Ledger
 
     _named_by(by)
-    config, _, kinds = load_all(context)
+    config, mappings, kinds = load_all(context)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
         if whole:
             _check_span(ledger, cycle, period)
+            _check_names(ledger, mappings, customer=customer, rule=rule)
             chosen = posted_in(ledger, cycle=cycle, period=period, customer=customer, rule=rule)
         else:
             chosen = named(ledger, ids or ())
         done = take_back(ledger, config, kinds, clock, chosen, by=by, why=why, strict=not whole)
     left = [{"id": id_, "reason": reason} for id_, reason in done.left]
     _print_entries(context, list(done.entries), left=left)
+    if not chosen:
+        typer.echo("syncd: nothing was posted there, so nothing is taken back.", err=True)
     for one in left:
         typer.echo(stays(one), err=True)
     undone_before = all("is undone already" in one["reason"] for one in left)
@@ -148,6 +152,21 @@ def _check_span(ledger: Ledger, cycle: str | None, period: str | None) -> None:
             raise UserFault(
                 Fault("--period", f"{period!r} is no period.", "Write 2026-11, or 2026-11-15/2026-12-14.")
             ) from None
+
+
+def _check_names(ledger: Ledger, mappings: Mappings, *, customer: str | None, rule: str | None) -> None:
+    """Raises UserFault for a customer or rule that no entry is of: what was posted must not seem taken back."""
+    from syncd.config.faults import did_you_mean
+
+    faults = []
+    if customer is not None and not ledger.entries(customer=customer, limit=1):
+        mend = did_you_mean(customer, [one.name for one in mappings.customers], listed=False)
+        faults.append(Fault("--customer", f"no entry is of a customer {customer!r}.", mend))
+    if rule is not None and not ledger.entries(rule=rule, limit=1):
+        mend = did_you_mean(rule, [one.name for one in mappings.rules], listed=False)
+        faults.append(Fault("--rule", f"no entry is of a rule {rule!r}.", mend))
+    if faults:
+        raise UserFault(faults)
 
 
 def _named_by(by: str) -> None:

@@ -20,6 +20,7 @@ from syncd.money import plain
 
 # So many sentences stand under one question.
 SHOWN = 20
+_IS_SETTLED = "every line is settled"
 # What a rule itself lets be: nothing is left to be done about it.
 _SETTLED = frozenset({Action.NONE, Action.IGNORE})
 
@@ -59,12 +60,20 @@ def settled(plan: Plan, waiting: Iterable[Entry]) -> Check:
         if line.action not in _SETTLED or CHANGED in line.findings
     ]
     seen = {line.id for line in plan.lines if line.action not in _SETTLED}
-    told += [
-        f"{entry.intent.customer} / {entry.intent.rule}: entry {entry.id} is {entry.state}"
-        for entry in waiting
-        if entry.intent.line not in seen or entry.state is EntryState.UNKNOWN
-    ]
-    return Check("every line is settled", tuple(told))
+    told += _open(entry for entry in waiting if entry.intent.line not in seen or entry.state is EntryState.UNKNOWN)
+    return Check(_IS_SETTLED, tuple(told))
+
+
+def over(plan: Plan, standing: Iterable[Entry]) -> tuple[Check, ...]:
+    """What can still be asked of a period that is over: lines and mappings say how it is today, so that of that period
+    there are its entries in the ledger (`standing`: those that wait, hang or failed) and its invoices."""
+    return (sources(plan), Check(_IS_SETTLED, _open(standing)), agreed(plan.tie_outs))
+
+
+def _open(entries: Iterable[Entry]) -> tuple[str, ...]:
+    return tuple(
+        f"{entry.intent.customer} / {entry.intent.rule}: entry {entry.id} is {entry.state}" for entry in entries
+    )
 
 
 def mapped(plan: Plan) -> Check:

@@ -49,6 +49,20 @@ def story(stage: Stage, *filters: str) -> list[tuple[str, str, str, str]]:
     return [(one["period"], one["from"], one["to"], one["state"]) for one in stage.entries(*filters)]
 
 
+def test_the_close_of_a_period_that_is_over_names_what_waits_of_it(alder: Stage) -> None:
+    alder.configure(mode="propose", cw={"invoicing": "arrears"})
+    alder.cycle()
+    alder.pass_time(days=12)
+    [waiting] = alder.entries("--state", "held")
+    told = alder.run("report", "close", "--period", "2026-11", "--json")
+    [check] = [one for one in told.json["checks"] if one["name"] == "every line is settled"]
+
+    assert (told.status, told.json["green"], check["green"]) == (3, False, False)
+    assert check["open"] == [f"{ALDER} / Business Premium: entry {waiting['id']} is held"]
+    alder.run("reject", waiting["id"], "--why", "billed by hand", "--by", "Dana")
+    assert alder.run("report", "close", "--period", "2026-11", "--json").status == 0
+
+
 def test_an_old_period_that_is_still_open_is_posted_as_it_stands(alder: Stage) -> None:
     """In arrears November is invoiced in December: on the second it is still open."""
     alder.configure(mode="propose", cw={"invoicing": "arrears"})

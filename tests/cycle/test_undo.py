@@ -205,7 +205,9 @@ def test_a_whole_period_is_taken_back_for_one_customer_or_rule(three: Stage) -> 
     assert (one["customer"], one["from"], one["to"]) == (BIRCHWOOD, "15", "14")
     [other] = undo(three, "--period", "2026-11", "--rule", "Visio").json["entries"]
     assert other["customer"] == ELM
-    assert undo(three, "--period", "2026-10").json == {"entries": [], "left": []}
+    nothing = undo(three, "--period", "2026-10")
+    assert nothing.json == {"entries": [], "left": []}
+    assert "nothing was posted there" in nothing.err
 
 
 @pytest.mark.slow
@@ -232,6 +234,8 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_written(three: Stage)
         (("abcd", "--cycle", "c000001"), "name ids, or --cycle or --period"),
         (("--cycle", "c000099"), "there is no cycle 'c000099'"),
         (("--period", "November"), "'November' is no period"),
+        (("--period", "2026-11", "--customer", "Alder"), "no entry is of a customer 'Alder'"),
+        (("--period", "2026-11", "--rule", "Premum"), "no entry is of a rule 'Premum'"),
         (("zzzzzz",), "no entry has this id"),
     ],
 )

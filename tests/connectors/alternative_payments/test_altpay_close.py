@@ -154,12 +154,20 @@ def test_a_period_that_is_over_is_asked_of_the_books(estate: Bench, capsys: Any)
 
     assert told["period"] == "2026-10"
     assert {one["period"] for one in told["tie_out"]} == {"2026-10"}
-    assert [one["name"] for one in told["checks"]] == ["every source is fresh", "PSA and books agree"]
+    names = [one["name"] for one in told["checks"]]
+    assert names == ["every source is fresh", "every line is settled", "PSA and books agree"]
     assert status in (0, 3)
     assert {one["customer"] for one in told["tie_out"] if one["agrees"] is False} >= {"Dogwood Veterinary"}
 
 
-@pytest.mark.parametrize(("period", "why"), [("2026-12", "not over yet"), ("October", "is no period")])
+@pytest.mark.parametrize(
+    ("period", "why"),
+    [
+        ("2026-12", "not over yet"),
+        ("October", "is no period"),
+        ("2026-10-03/2026-10-05", "is no billing period here; 2026-10-05 is in 2026-10"),
+    ],
+)
 def test_a_period_that_is_none_or_to_come_is_a_fault_of_the_arguments(
     estate: Bench, capsys: Any, period: str, why: str
 ) -> None:
