@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 
-class Wrong(AssertionError):
-    """An invariant does not hold. The text before the first colon names it."""
+class Wrong(BaseException):
+    """An invariant does not hold. The text before the first colon names it. No handler of errors catches it: a model
+    vendor raises it in the middle of a posting."""
