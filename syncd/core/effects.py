@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from syncd.core import closing, keys, meters
 from syncd.core.charge import NO_COST, Charge, Cost
-from syncd.core.entries import IN_FLIGHT, EntryState, LineHistory, Past
+from syncd.core.entries import IN_FLIGHT, EntryState, Intent, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
 from syncd.model import Agreement, BilledLine, Operation, Posting, Product
@@ -241,11 +241,14 @@ def _effect(
     shown: Decimal | None = None,
     charged: Charge | None = None,
 ) -> Effect:
-    key, period, generation = _name(site, past, operation, identity, before, to)
+    amount = amount if amount is not None else site.money(to - before)
+    unit = charged.unit(quantity) if charged else site.unit_price
+    key, period, generation = _name(
+        site, past, operation, identity, before, to, lambda waiting: _costs(waiting, unit, amount, charged)
+    )
     form = options if options is not None else _form(site, prorated=False)
     if operation is Operation.REPORT_USAGE:
         form = {**form, meters.PART: meters.part(identity, generation)}
-    amount = amount if amount is not None else site.money(to - before)
     posting = Posting(
         operation=operation,
         key=key,
@@ -258,7 +261,7 @@ def _effect(
         product=site.product.identifier,
         before=shown,
         version=version,
-        unit_price=charged.unit(quantity) if charged else site.unit_price,
+        unit_price=unit,
         unit_cost=site.unit_cost,
         amount=amount,
         currency=site.currency,
@@ -272,21 +275,38 @@ def _effect(
 
 
 def _name(
-    site: Site, past: Past, operation: Operation, identity: str, before: Decimal, to: Decimal
+    site: Site,
+    past: Past,
+    operation: Operation,
+    identity: str,
+    before: Decimal,
+    to: Decimal,
+    costs: Callable[[Intent], bool],
 ) -> tuple[str, str, int]:
-    """(key, period, generation) of a change. One that waits already keeps them, also over the end of the period;
-    another one that waits will be superseded, which makes it one more terminal entry."""
+    """(key, period, generation) of a change. One that waits already, and still `costs` what it did, keeps them, also
+    over the end of the period; another one that waits will be superseded, which makes it one more terminal entry."""
     history = past.lines.get(identity, _NOTHING)
     generation = history.generation
     if history.open is not None and history.open.state not in IN_FLIGHT:
         waiting = history.open.intent
         if (waiting.operation, waiting.before, waiting.to) == (operation, before, to) and (
-            (waiting.customer, waiting.rule) == (site.customer, site.rule.name)
+            (waiting.customer, waiting.rule) == (site.customer, site.rule.name) and costs(waiting)
         ):
             return waiting.key, waiting.period, generation
         generation += 1
     period = str(site.period)
     return keys.key(past.installation, operation, identity, period, generation), period, generation
+
+
+def _costs(waiting: Intent, unit: Decimal | None, amount: Decimal | None, charged: Charge | None) -> bool:
+    """Whether a change that waits, its bytes frozen, says the price that it has now: a person who approves it, or
+    applies a plan, agrees to what is shown. A part of a period costs less each day, and its units the same."""
+    if waiting.operation not in (Operation.POST_LINE, Operation.POST_CREDIT):
+        return True  # nothing else bears a price
+    if charged is not None:
+        return (waiting.amount, waiting.currency) == (amount, charged.whole.currency)
+    frozen = waiting.posting.unit_price
+    return unit is None or frozen is None or unit == frozen
 
 
 def choose_agreement(target: Target, line: BilledLine | None) -> tuple[Agreement | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from core_book import Book, Psa, step
 from core_kit import DECEMBER, LINE, NOVEMBER, NOW, agreement, free, line, told, using
 
 from syncd.core.entries import EntryState
+from syncd.core.pricing import Price, Unit
 from syncd.model import Operation
 
+D = Decimal
 LATER = timedelta(hours=1)  # the list shows what was written
 IN_DECEMBER = datetime.fromisoformat("2026-12-05T16:00:00+00:00")
 WHOLE_MONTH = (agreement(invoiced_through=date(2026, 11, 30), prorates=True),)
@@ -64,6 +67,34 @@ def test_what_was_approved_is_posted_in_the_next_cycle(
 
     assert [one.operation for one in psa.done] == expected
     assert {one.state for one in book.entries.values()} == {EntryState.POSTED}
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_what_waits_is_asked_anew_at_another_price(approved: bool) -> None:
+    """Its bytes say the old one: whoever approves it now, or applies a plan, reads the new one."""
+    book, psa = Book(), Psa()
+    for hour, price in enumerate((D(30), D(30), D(3), D(3))):
+        base = free(2, true_up=LINE, increase="hold", price=Price(Unit(price)))
+        step(base, book, psa, NOW + hour * LATER)
+        if approved and hour == 1:
+            book.approve("e1")
+    first, second = book.entries.values()
+
+    assert psa.done == []
+    assert (first.state, first.intent.amount) == (EntryState.SUPERSEDED, D(60))
+    assert (second.state, second.intent.amount) == (EntryState.HELD, D(6))
+    book.approve(second.id)
+    step(base, book, psa, NOW + 5 * LATER)
+    assert [(one.quantity, one.amount) for one in psa.done] == [(D(2), D(6))]
+
+
+def test_a_part_of_a_period_waits_on_although_it_costs_less_each_day() -> None:
+    base, book, psa = free(increase="hold", prorate=True), Book(), Psa({"l1": line(25)}, WHOLE_MONTH)
+
+    for day in range(4):
+        step(base, book, psa, NOW + timedelta(days=day))
+
+    assert [one.state for one in book.entries.values()] == [EntryState.HELD] * 2
 
 
 @pytest.mark.parametrize("true_up", ["quantity", "line"])
