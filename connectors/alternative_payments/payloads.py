@@ -48,6 +48,12 @@ class Line(msgspec.Struct):
     amount: Decimal
 
 
+class Written(msgspec.Struct):
+    """What is read back from a request of syncd's own, before it is sent."""
+
+    line_items: list[Line]
+
+
 class Invoice(Record):
     """An invoice; it has no date but the instant of its making, and no field for a foreign key."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+
 from connectors.alternative_payments.amounts import CURRENCY, Amounts, due, sent, shown
 from connectors.alternative_payments.api import Api, refused
 from connectors.alternative_payments.config import NOBODY, PaymentsSettings
-from connectors.alternative_payments.payloads import Invoice
+from connectors.alternative_payments.payloads import Invoice, Written
 from connectors.alternative_payments.read import Reader, charges_somebody
 from connectors.alternative_payments.text import SEPARATOR, description, on_one_line, own_line
 from syncd.connect.http import Reply, json_bytes
@@ -92,6 +94,8 @@ class Poster:
         """Sends exactly these bytes, once, and reads the answer strictly."""
         if problem := self._closed():  # it was switched off since this was approved
             return Refused("unsupported", problem)
+        if problem := self._outdated(posting, wire):
+            return Refused("invalid", problem)
         try:
             reply = self._api.send(wire)
         except VendorError as error:  # not on the list of what may be asked: nothing left
@@ -109,12 +113,14 @@ class Poster:
         bearing = [row for row in rows if any(posting.marker in (line.description or "") for line in row.line_items)]
         if not bearing:
             return Absent()
-        if len(bearing) > 1:
-            names = ", ".join(row.called for row in bearing)
-            return Moved(f"{len(bearing)} invoices bear the mark {posting.marker} ({names}); archive all but one")
-        (invoice,) = bearing
-        if not charges_somebody(invoice):
-            return Moved(f"the invoice {invoice.called} was made and is {invoice.status} now", arrived=invoice.id)
+        standing = [row for row in bearing if charges_somebody(row)]
+        if not standing:
+            gone = bearing[0]
+            return Moved(f"the invoice {gone.called} was made and is {gone.status} now", arrived=gone.id)
+        if len(standing) > 1:
+            names = ", ".join(row.called for row in standing)
+            return Moved(f"{len(standing)} invoices bear the mark {posting.marker} ({names}); archive all but one")
+        (invoice,) = standing
         if lie := self._differs(posting, invoice):
             return Moved(f"the invoice {invoice.called} bears the mark and {lie}; archive it by hand if that is wrong")
         mine = [own for line in invoice.line_items if (own := own_line(invoice, line, self._own)) is not None]
@@ -149,6 +155,17 @@ class Poster:
             return f"shows {told} before tax instead of {shown(due(posting))}"
         return ""
 
+    def _outdated(self, posting: Posting, wire: Wire) -> str:
+        """Why frozen bytes mean other money than the posting under the keys in force, in words; "" where they mean the
+        same. What waited for its approval may have been planned under others."""
+        frozen, now = _charged(wire), _charged(self.wire(posting))
+        if frozen == now:
+            return ""
+        return (
+            f"amount_unit or amount_basis changed since this was planned: it would be sent as {_told(frozen)}, and "
+            f"{shown(due(posting))} is {_told(now)} now; nothing was sent, `syncd retry` plans it anew"
+        )
+
     def _closed(self) -> str:
         """Why nothing at all may be posted through this connection; "" where something may. The config is refused
         before, so this is the last door."""
@@ -160,3 +177,15 @@ class Poster:
         if settings.primary_integration != NOBODY:
             return f"invoices come from {settings.primary_integration or 'a primary integration'} by themselves"
         return ""
+
+
+def _charged(wire: Wire) -> list[tuple[Decimal, Decimal]]:
+    """(quantity, amount) of each line that a request asks for; none where it is no invoice."""
+    try:
+        return [(line.quantity, line.amount) for line in msgspec.json.decode(wire.body, type=Written).line_items]
+    except msgspec.DecodeError:
+        return []
+
+
+def _told(lines: list[tuple[Decimal, Decimal]]) -> str:
+    return ", ".join(f"{plain(quantity)} × {plain(amount)}" for quantity, amount in lines) or "no line"

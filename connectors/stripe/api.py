@@ -35,7 +35,10 @@ WRITABLE: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"v1/subscription_items"), _ITEM | {"subscription", "price"}),
     (
         re.compile(r"v1/invoiceitems"),
-        frozenset("customer subscription price_data quantity_decimal currency description period metadata".split()),
+        frozenset(
+            "customer subscription price_data quantity_decimal discountable currency description period "
+            "metadata".split()
+        ),
     ),
     (re.compile(r"v1/billing/meter_events"), frozenset({"event_name", "identifier", "timestamp", "payload"})),
 )

@@ -14,11 +14,10 @@ from decimal import Decimal
 
 from connectors.stripe import amounts, times
 from connectors.stripe.api import Api
-from connectors.stripe.own import OP, PRICE, decimal, price_of
+from connectors.stripe.own import OP, PRICE, decimal, noted, price_of
 from connectors.stripe.payloads import CreditLine, CreditNote, Invoice, Line, id_of
 from connectors.stripe.read import Reader
 from syncd.connect.contract import Ask
-from syncd.connect.documents import charges
 from syncd.connect.once import FATAL
 from syncd.errors import VendorError
 from syncd.model import Count, Moment, Reading, State
@@ -168,7 +167,13 @@ def _units(line: Line) -> Decimal:
     if details and details.proration:
         return Decimal(0)
     shown = decimal(line.quantity_decimal, line.id) if line.quantity_decimal else Decimal(line.quantity or 0)
-    mine = charges((line.metadata or {}).get(OP, ""))
+    mine = noted((line.metadata or {}).get(OP, ""))
+    if mine is None:
+        raise VendorError(
+            "malformed",
+            f"the line {line.id} of a Stripe invoice bears syncd's mark, but its metadata ({OP}) no longer says what "
+            "it charges; put it back, or void the invoice",
+        )
     units = mine[0].shown(shown) if len(mine) == 1 else shown
     return -abs(units) if line.amount < 0 else units
 

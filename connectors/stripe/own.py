@@ -47,7 +47,7 @@ def named(price: Price) -> str:
 @dataclass(frozen=True, slots=True)
 class Own:
     """An invoice item that syncd made, this installation or another. `invoice`: the one that took it, "" while it is
-    pending."""
+    pending; `discountable`: Stripe shows that coupons lower it."""
 
     id: str
     customer: str
@@ -58,6 +58,7 @@ class Own:
     amount: int
     currency: str
     invoice: str
+    discountable: bool
 
     @property
     def units(self) -> Decimal:
@@ -71,10 +72,10 @@ def own(row: InvoiceItem) -> Own | None:
     text = metadata.get(OP, "")
     if not text:
         return None
-    found = charges(text)
-    if len(found) != 1 or PRICE not in metadata or SUBSCRIPTION not in metadata:
-        if not text.startswith(FAMILY):
-            return None
+    found = noted(text)
+    if found == () and not text.startswith(FAMILY):
+        return None
+    if found is None or len(found) != 1 or PRICE not in metadata or SUBSCRIPTION not in metadata:
         raise VendorError(
             "malformed",
             f"the Stripe invoice item {row.id} bears syncd's mark, but its metadata ({OP}, {PRICE}, {SUBSCRIPTION}) no "
@@ -91,7 +92,18 @@ def own(row: InvoiceItem) -> Own | None:
         row.amount,
         row.currency,
         id_of(row.invoice),
+        row.discountable is True,
     )
+
+
+def noted(text: str) -> tuple[Charge, ...] | None:
+    """The charges that a note names; None where a person's hand made one of them impossible: sent as nothing, or in
+    days that are none."""
+    try:
+        found = charges(text)
+    except ValueError:
+        return None
+    return found if all(one.sent for one in found) else None
 
 
 def decimal(text: str, where: str) -> Decimal:

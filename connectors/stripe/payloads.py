@@ -133,6 +133,7 @@ class Subscription(msgspec.Struct):
     customer: Expandable
     items: Page[Item]
     description: str | None = None
+    billing_cycle_anchor: int | None = None
     cancel_at: int | None = None
     schedule: Expandable | None = None
     pending_update: PendingUpdate | None = None
@@ -183,6 +184,7 @@ class InvoiceItem(msgspec.Struct):
     amount: int
     currency: str
     quantity_decimal: str
+    discountable: bool | None = None
     proration: bool = False
     description: str | None = None
     invoice: Expandable | None = None

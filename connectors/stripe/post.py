@@ -146,6 +146,8 @@ class Poster:
                 "unit_amount_decimal": amounts.minor(each, currency),
             },
             "quantity_decimal": quantity,
+            # A coupon of the customer or the subscription would charge less than what was approved.
+            "discountable": False,
             "description": described(posting.description or posting.product),
             "period": {
                 "start": times.instant(posting.starts, self._zone),
@@ -207,6 +209,7 @@ class Poster:
             and id_of(parent.subscription) == posting.agreement_id
             and (made.amount, made.currency) == (amount, posting.currency.lower())
             and number(made.quantity_decimal) == quantity
+            and made.discountable is not True
             and (made.metadata or {}) == asked["metadata"]
         )
 
@@ -236,10 +239,16 @@ class Poster:
         return Absent() if shown == posting.before else Moved(f"{name} shows {plain(shown)}")
 
     def _find_item(self, posting: Posting) -> Sight:
-        if moved := self._standing(posting):
-            return moved
-        items = self._reader.items(posting.agreement_id)
+        over = self._standing(posting)
+        try:
+            items = self._reader.items(posting.agreement_id)
+        except VendorError as error:
+            if over is None or error.status not in (400, 404):
+                raise
+            return over  # a subscription that is gone has no list of items
         bearing = [one for one in items if (one.metadata or {}).get(ADDED) == posting.marker]
+        if over is not None:
+            return Moved(over.what, arrived=bearing[0].id if bearing else "")
         if len(bearing) > 1:
             ids = ", ".join(one.id for one in bearing)
             return Moved(f"{len(bearing)} Stripe items bear the mark {posting.marker} ({ids}); delete the surplus ones")
@@ -255,16 +264,25 @@ class Poster:
         since: date | None = posting.starts - _MADE_BEFORE if posting.starts else None
         rows = self._reader.own_of(posting.customer_id, since)
         bearing = [one for one in rows if one.charge.mark == posting.marker]
-        if len(bearing) > 1:
-            ids = ", ".join(one.id for one in bearing)
-            return Moved(
-                f"{len(bearing)} Stripe invoice items bear the mark {posting.marker} ({ids}); delete all but one"
-            )
         if not bearing:
             return Absent()
-        [one] = bearing
-        if one.invoice and (gone := self._reader.standing(one.invoice)):
+        ended = {number: self._reader.standing(number) for number in {one.invoice for one in bearing} if number}
+        standing = [one for one in bearing if not ended.get(one.invoice)]
+        if not standing:
+            one, gone = bearing[0], ended[bearing[0].invoice]
             return Moved(f"the Stripe invoice item {one.id}, which syncd made for this, {gone}", arrived=one.id)
+        if len(standing) > 1:
+            ids = ", ".join(f"{one.id} on {one.invoice}" if one.invoice else f"{one.id} pending" for one in standing)
+            return Moved(
+                f"{len(standing)} Stripe invoice items bear the mark {posting.marker} ({ids}); keep one: delete the "
+                "pending ones, void the invoices of the others"
+            )
+        [one] = standing
+        if one.discountable:
+            return Moved(
+                f"the Stripe invoice item {one.id} is open to coupons, which charge less than was meant; set its "
+                "discountable to false, or take it back by hand (delete it while it is pending, else void its invoice)"
+            )
         return Found(one.id, one.units)
 
     def _standing(self, posting: Posting) -> Moved | None:

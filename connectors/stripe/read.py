@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from connectors.stripe import amounts, times
 from connectors.stripe.api import Api
 from connectors.stripe.metered import Metered, usage_lines
-from connectors.stripe.own import ADDED, Own, named, own, price_of, product_of
+from connectors.stripe.own import ADDED, OP, Own, named, own, price_of, product_of
 from connectors.stripe.payloads import Catalogued, Customer, InvoiceItem, Item, Price, Subscription, Taken, id_of
 from connectors.stripe.usage import Meters
 from syncd.clock import Clock
@@ -79,9 +79,12 @@ class Reader:
         """Subscriptions, their items, and syncd's own invoice items. Raises VendorError where one of the account's
         lists cannot be read."""
         subscriptions, proof = self._subscriptions.get()
-        posted, pending, voided, proof_of_own = self._own.get()
+        posted, pending, broken, proof_of_own = self._own.get()
         catalogue = self.catalogue.get()
         for customer in customers:
+            if error := broken.get(customer.id):
+                yield Billing(customer.id, State.UNKNOWN, code=error.code, reason=str(error))
+                continue
             agreements: list[Agreement] = []
             lines: list[BilledLine] = []
             for one in subscriptions.get(customer.id, ()):
@@ -89,11 +92,7 @@ class Reader:
                 lines += [self._line(item, one, catalogue) for item in one.items.data]
             lines += self._usage(customer.id, agreements, lines, moment.today)
             shown = {one.id for one in agreements}
-            lines += [
-                _own_line(row, catalogue)
-                for row in posted.get(customer.id, ())
-                if row.subscription in shown and row.invoice not in voided
-            ]
+            lines += [_own_line(row, catalogue) for row in posted.get(customer.id, ()) if row.subscription in shown]
             yield Billing(
                 customer.id,
                 State.KNOWN,
@@ -149,12 +148,10 @@ class Reader:
 
     def _period(self, one: Subscription, today: date) -> Period | None:
         """The billing period that holds today; None where the items have several."""
-        found = {
-            times.days(start, end, self.zone) for item in one.items.data for start, end in [self._running(item, today)]
-        }
+        found = {times.days(*self._running(item, one, today), self.zone) for item in one.items.data}
         return found.pop() if len(found) == 1 else None
 
-    def _running(self, item: Item, today: date) -> tuple[int, int]:
+    def _running(self, item: Item, one: Subscription, today: date) -> tuple[int, int]:
         """The item's period that holds today. On the day on which one ends and the next begins it is the next one,
         whatever the hour: no day is in two of them."""
         start, end = item.current_period_start, item.current_period_end
@@ -162,7 +159,7 @@ class Reader:
         for _ in range(400):
             if every is None or today < times.day_of(end, self.zone):
                 break
-            start, end = times.following(end, every.interval, every.interval_count)
+            start, end = times.following(end, every.interval, every.interval_count, one.billing_cycle_anchor)
         return start, end
 
     def _line(self, item: Item, one: Subscription, catalogue: Catalogue) -> BilledLine:
@@ -190,12 +187,13 @@ class Reader:
     ) -> Iterator[BilledLine]:
         """What the meters of the customer's metered items counted."""
         subscriptions, _ = self._subscriptions.get()
-        items = {item.id: item for one in subscriptions.get(customer, ()) for item in one.items.data}
+        items = {item.id: (item, one) for one in subscriptions.get(customer, ()) for item in one.items.data}
         standing = {one.id: one for one in agreements}
         metered = [
-            Metered(line, item, standing[line.agreement_id], self._running(item, today))
+            Metered(line, item, standing[line.agreement_id], self._running(item, one, today))
             for line in lines
-            if (item := items.get(line.id)) is not None and item.price.recurring and item.price.recurring.meter
+            for item, one in ([items[line.id]] if line.id in items else ())
+            if item.price.recurring and item.price.recurring.meter
         ]
         return usage_lines(metered, self.meters, self.zone)
 
@@ -227,31 +225,39 @@ class Reader:
             return f"stood on the invoice {invoice}, which was deleted"
         return f"stands on the invoice {invoice}, which was voided" if found.status == "void" else ""
 
-    def _own_lines(self) -> tuple[Mapping[str, tuple[Own, ...]], Mapping[str, int], frozenset[str], str]:
-        """(own invoice items by customer, how many of any kind wait for each subscription's next invoice, the invoices
-        that were voided, proof). An invoice is made after what it takes, so that one window holds both."""
+    def _own_lines(self) -> tuple[Mapping[str, tuple[Own, ...]], Mapping[str, int], Mapping[str, VendorError], str]:
+        """(own invoice items that stand, by customer; how many of any kind wait for each subscription's next invoice;
+        why a customer's cannot be told; proof). An invoice is made after what it takes: one window holds both."""
         since = int((self._clock() - self._look_back()).timestamp())
         found = self._api.whole(
             "v1/invoiceitems", InvoiceItem, "invoice items",
             {"created": {"gte": since}},
         )  # fmt: skip
-        by_customer: dict[str, list[Own]] = defaultdict(list)
-        waiting: dict[str, int] = defaultdict(int)
-        for row in found.rows:
-            parent = row.parent.subscription_details if row.parent else None
-            if row.invoice is None and parent is not None:
-                waiting[id_of(parent.subscription)] += 1
-            if one := own(row):
-                by_customer[one.customer].append(one)
-        day = datetime.fromtimestamp(since, self.zone).date()
         voided: frozenset[str] = frozenset()
-        if any(one.invoice for some in by_customer.values() for one in some):
+        if any(row.invoice is not None and OP in (row.metadata or {}) for row in found.rows):
             gone = self._api.whole(
                 "v1/invoices", Taken, "voided invoices", {"status": "void", "created": {"gte": since}}
             )
             voided = frozenset(row.id for row in gone.rows)
+        by_customer: dict[str, list[Own]] = defaultdict(list)
+        waiting: dict[str, int] = defaultdict(int)
+        broken: dict[str, VendorError] = {}
+        for row in found.rows:
+            parent = row.parent.subscription_details if row.parent else None
+            if row.invoice is None and parent is not None:
+                waiting[id_of(parent.subscription)] += 1
+            if id_of(row.invoice) in voided:
+                continue  # charges nobody, whatever its note says
+            try:
+                one = own(row)
+            except VendorError as error:  # one customer's broken note leaves the others alone
+                broken.setdefault(id_of(row.customer), error)
+                continue
+            if one is not None:
+                by_customer[one.customer].append(one)
+        day = datetime.fromtimestamp(since, self.zone).date()
         own_lines = {name: tuple(some) for name, some in by_customer.items()}
-        return own_lines, waiting, voided, f"{found.proof}, made since {day}"
+        return own_lines, waiting, broken, f"{found.proof}, made since {day}"
 
     def _look_back(self) -> timedelta:
         subscriptions, _ = self._subscriptions.get()

@@ -112,6 +112,7 @@ class StripeDouble(Billing):
             for product, quantity in company.billed:
                 self.add_item(number, prices[product], int(quantity), before)
                 quantities[prices[product]] = int(quantity)
+            self.tables["subscription"][number]["billing_cycle_anchor"] = before[0]
             self.invoice(number, made=before[0], quantities=quantities)
             for row in self.items_of(number):
                 row["current_period_start"], row["current_period_end"] = period
@@ -331,6 +332,7 @@ class StripeDouble(Billing):
             self.number("ii"), customer, subscription, quantity=quantity, cents=cents, currency=currency, price=price,
             product=product, period=(int(period["start"]), int(period["end"])), made=self.seconds(), live=self.live,
             description=params.get("description"), metadata=params.get("metadata", {}),
+            discountable=params.get("discountable", "true") == "true",
         )  # fmt: skip
         if not self.ignoring():
             self.tables["invoiceitem"][made["id"]] = made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import itertools
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -150,6 +151,7 @@ class Billing(Front):
             quantity=Decimal(one["quantity_decimal"]), price=details["price"], product=details["product"],
             cents=Decimal(one["pricing"]["unit_amount_decimal"]), of_invoice_item=one["id"],
             proration=one["proration"], period=(one["period"]["start"], one["period"]["end"]),
+            discountable=one["discountable"],
         )  # fmt: skip
 
     def _line(self, row: Row, **fields: Any) -> None:
@@ -183,9 +185,14 @@ class Billing(Front):
         """The period of a subscription ends: its next one begins and is invoiced, with the usage of the one that ended,
         which is nothing where it came to less."""
         used = {one["id"]: self.used(one) for one in self.items_of(subscription) if "quantity" not in one}
+        anchor = datetime.fromtimestamp(self.tables["subscription"][subscription]["billing_cycle_anchor"], UTC).day
         for one in self.items_of(subscription):
             end = datetime.fromtimestamp(one["current_period_end"], UTC)
-            later = (end.replace(day=1) + timedelta(days=32)).replace(day=end.day)
+            clipped = anchor > end.day == calendar.monthrange(end.year, end.month)[1]
+            later = (end.replace(day=1) + timedelta(days=32)).replace(day=1)
+            later = later.replace(
+                day=min(anchor if clipped else end.day, calendar.monthrange(later.year, later.month)[1])
+            )
             one["current_period_start"], one["current_period_end"] = int(end.timestamp()), int(later.timestamp())
         return self.invoice(subscription, used=used)
 

@@ -74,6 +74,8 @@ def _item(double: Books, subscription: Row, line: BilledLine) -> None:
     elif line.obstacle:
         subscription["schedule"] = "sub_sched_1Syncd"
     since = _noon(line.starts) if line.starts else 0
+    # Of a period's two ends one may be cut short by its month; the other shows the day.
+    subscription["billing_cycle_anchor"] = max(period, key=lambda second: datetime.fromtimestamp(second, UTC).day)
     row = state.item(line.id, subscription["id"], price, None if metered else int(line.quantity), period, since)
     if line.marker:
         row["metadata"] = {"syncd_added": line.marker}
@@ -111,7 +113,7 @@ def _own(double: Books, subscription: Row, line: BilledLine) -> None:
     double.tables["invoiceitem"][line.id] = state.invoice_item(
         line.id, line.customer_id, subscription["id"], quantity=line.quantity, cents=cents,
         currency=subscription["currency"], price=number, product=product, made=double.seconds(), live=double.live,
-        period=(_noon(line.starts), _noon(line.ends)),
+        period=(_noon(line.starts), _noon(line.ends)), discountable=False,
         metadata={"syncd_op": note, "syncd_price": line.product_id, "syncd_subscription": subscription["id"]},
     )  # fmt: skip
 

@@ -100,7 +100,7 @@ def invoice_item(
 def line(
     number: str, invoice: str, *, amount: int, currency: str, description: str, quantity: Decimal, price: str | None,
     product: str, cents: Decimal, period: tuple[int, int], item: str = "", of_invoice_item: str = "",
-    proration: bool = False, metadata: Row | None = None, live: bool = False,
+    proration: bool = False, metadata: Row | None = None, live: bool = False, discountable: bool = True,
 ) -> Row:  # fmt: skip
     """`line_item` of an invoice."""
     parent: Row = {"type": "subscription_item_details", "subscription_item_details": None, "invoice_item_details": None}
@@ -117,7 +117,7 @@ def line(
     }  # fmt: skip
     return {
         "id": number, "object": "line_item", "amount": amount, "currency": currency, "description": description,
-        "discount_amounts": [], "discountable": True, "discounts": [], "invoice": invoice, "livemode": live,
+        "discount_amounts": [], "discountable": discountable, "discounts": [], "invoice": invoice, "livemode": live,
         "metadata": metadata or {}, "parent": parent, "period": {"start": period[0], "end": period[1]},
         "pricing": pricing if price else None, "quantity": int(quantity), "quantity_decimal": text(quantity),
         "subtotal": amount, "taxes": [],

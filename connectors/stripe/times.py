@@ -45,10 +45,20 @@ def preceding(start: int, interval: str, count: int) -> tuple[int, int] | None:
     return int(datetime.combine(first, ends.timetz()).timestamp()), start
 
 
-def following(end: int, interval: str, count: int) -> tuple[int, int]:
-    """The period after the one that ends at `end`, by the calendar that Stripe counts in (UTC)."""
+def following(end: int, interval: str, count: int, anchor: int | None = None) -> tuple[int, int]:
+    """The period after the one that ends at `end`, by the calendar that Stripe counts in (UTC). `anchor`: the
+    subscription's own, on whose day of the month it bills wherever the month has that day."""
     begins = datetime.fromtimestamp(end, UTC)
     if interval in _MONTHS:
-        later = add_months(begins.date(), _MONTHS[interval] * count)
+        later = add_months(begins.date(), _MONTHS[interval] * count, _cut_short(begins.date(), anchor))
         return end, int(datetime.combine(later, begins.timetz()).timestamp())
     return end, int((begins + DAY * _DAYS[interval] * count).timestamp())
+
+
+def _cut_short(day: date, anchor: int | None) -> int | None:
+    """The day of the month that a period's end stands for, where a short month moved it forward; None where it stands
+    for itself, also where the anchor is another than the periods show."""
+    if anchor is None:
+        return None
+    meant = datetime.fromtimestamp(anchor, UTC).day
+    return meant if meant > day.day and (day + DAY).day == 1 else None

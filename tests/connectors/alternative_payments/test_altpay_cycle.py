@@ -13,8 +13,11 @@ from altpay_kit import ITEM, NOW, Bench
 from connector_kit import House
 
 from syncd.cli.main import run
+from syncd.config import load
+from syncd.connect.registry import Kinds
 from syncd.core.entries import EntryState
 from syncd.cycle import Cycle
+from syncd.cycle.undoing import try_again
 from syncd.errors import UserFault
 
 CONFIG = """
@@ -158,6 +161,25 @@ def test_an_answer_that_a_lagging_list_hides_is_not_sent_again_either(house: Pla
     house.cycle()
     assert house.states() == ["posted"]
     assert len(house.bench.double.effects) == 1
+
+
+def test_what_waited_under_the_wrong_meaning_of_amounts_fails_and_is_tried_again_under_the_right_one(
+    house: Platform,
+) -> None:
+    house.write(POSTING.replace("major", "minor"))
+    house.cycle()
+    house.write()  # corrected, while the charge waits for its approval with a hundred times the amount in its bytes
+    house.approve()
+    house.cycle()
+    assert house.states() == ["failed"]
+    assert house.bench.double.effects == []
+
+    config, _ = load(house.folder / "config.toml", Kinds())
+    with house.ledger() as ledger:
+        try_again(ledger, config, Kinds(), house.clock, ledger.entries(), by="Dana")
+    house.cycle()
+    assert house.states() == ["failed", "posted"]
+    assert [one.detail["sub_total"] for one in house.bench.double.effects] == ["84"]
 
 
 def test_without_posting_a_rule_that_bills_here_is_a_fault_of_the_files(house: Platform) -> None:

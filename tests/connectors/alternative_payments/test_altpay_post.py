@@ -125,6 +125,29 @@ def test_two_invoices_with_one_mark_are_both_named(bench: Bench) -> None:
     assert all(row["invoice_number"] in sight.what for row in bench.double.invoices[-2:])
 
 
+def test_of_two_invoices_with_one_mark_those_that_were_archived_no_longer_count(bench: Bench) -> None:
+    wanted, connection = bench.posting(), bench.connect()
+    for _ in range(3):
+        connection.send(wanted, connection.wire(wanted))
+    first, second, third = bench.double.invoices[-3:]
+
+    bench.control("change", id=first["id"], status="archived")
+    sight = connection.find(wanted)
+    assert isinstance(sight, Moved)
+    assert f"2 invoices bear the mark {wanted.marker}" in sight.what
+    assert [row["invoice_number"] in sight.what for row in (first, second, third)] == [False, True, True]
+
+    bench.control("change", id=third["id"], status="archived")
+    assert connection.find(wanted) == Found(second["id"], Decimal(3))
+    second["line_items"][0]["amount"] = Decimal(1)  # the one that is left is still judged
+    assert isinstance(connection.find(wanted), Moved)
+
+    bench.control("change", id=second["id"], status="archived")
+    ended = connection.find(wanted)
+    assert isinstance(ended, Moved)
+    assert ended.arrived in {row["id"] for row in (first, second, third)}
+
+
 def test_an_archived_invoice_of_ours_is_neither_there_nor_absent(bench: Bench) -> None:
     wanted, connection = bench.posting(), bench.connect()
     connection.send(wanted, connection.wire(wanted))
@@ -205,6 +228,35 @@ def test_what_was_approved_does_not_leave_once_posting_is_off(bench: Bench) -> N
 
     assert isinstance(outcome, Refused)
     assert bench.double.effects == []
+
+
+@pytest.mark.parametrize(
+    ("planned", "corrected"),
+    [
+        ({"amount_unit": "minor"}, {}),
+        ({"amount_basis": "line"}, {}),
+        ({}, {"amount_unit": "minor"}),
+        ({}, {"amount_basis": "line"}),
+    ],
+)
+def test_what_was_planned_under_another_meaning_of_amounts_does_not_leave(
+    bench: Bench, planned: dict[str, Any], corrected: dict[str, Any]
+) -> None:
+    wanted = bench.posting()
+    frozen, connection = bench.connect(**planned).wire(wanted), bench.connect(**corrected)
+    outcome = connection.send(wanted, frozen)
+
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "invalid"
+    assert "amount_unit or amount_basis changed since this was planned" in outcome.reason
+    assert "syncd retry" in outcome.reason
+    assert bench.double.effects == []
+
+
+def test_a_due_date_that_changed_since_keeps_nothing_back(bench: Bench) -> None:
+    wanted = bench.posting()
+    frozen = bench.connect(due_days=10).wire(wanted)
+    assert isinstance(bench.connect().send(wanted, frozen), Receipt)
 
 
 REFUSED = [

@@ -92,6 +92,22 @@ def test_own_lines_count_with_their_units(bench: Bench) -> None:
     assert (count.quantity, count.amount) == (Decimal(28), Decimal("800.00"))
 
 
+@pytest.mark.parametrize("note", ["sd-t1-line 3/0 20261101-20261130", "sd-t1-line 3/1 20261101-20269930"])
+def test_an_own_line_whose_note_cannot_be_is_said_of_its_customer_alone(bench: Bench, note: str) -> None:
+    connection = bench.connect()
+    posting = bench.charge(quantity=Decimal(3), amount=Decimal("100.00"), unit_price=None)
+    connection.send(posting, connection.wire(posting))
+    row = bench.double.invoice(posting.agreement_id, regular=False)
+    row["effective_at"] = row["created"]
+    [line] = bench.double.lines_of(row["id"])
+    line["metadata"] = {**line["metadata"], "syncd_op": note}
+
+    reading = bench.booked()
+    assert (reading.state, reading.code) == (State.UNKNOWN, "malformed")
+    assert f"the line {line['id']} of a Stripe invoice bears syncd's mark" in reading.reason
+    assert bench.booked(2).state is State.KNOWN
+
+
 def test_discounts_and_taxes_are_not_in_the_money(bench: Bench) -> None:
     [line] = bench.double.lines_of(invoices(bench)[1]["id"])
     line["discount_amounts"] = [{"amount": 7000, "discount": "di_1"}]

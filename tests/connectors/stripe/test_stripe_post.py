@@ -168,6 +168,7 @@ def test_an_invoice_item_belongs_to_its_subscription_and_charges_what_was_meant(
     assert (told["quantity_decimal"], told["price_data[unit_amount_decimal]"]) == ("2", "2800")
     assert told["metadata[syncd_op]"] == "sd-t1-line 2 20261101-20261130"
     assert "invoice" not in told
+    assert told["discountable"] == "false"
     sent(bench, bench.charge())
     other = {**bench.subscription(), "id": "sub_other"}
     bench.double.tables["subscription"]["sub_other"] = other
@@ -243,6 +244,7 @@ def test_an_own_line_on_a_voided_invoice_was_there_and_is_not_made_again(bench: 
         {"parent": None},
         {"quantity_decimal": "3"},
         {"livemode": True},
+        {"discountable": True},
         {"metadata": {}},
     ],
 )
@@ -261,6 +263,27 @@ def test_an_echo_that_differs_is_no_receipt(bench: Bench, change: dict[str, Any]
     finally:
         state.invoice_item = made
     assert honest is not None
+
+
+def test_no_coupon_lowers_what_was_approved(bench: Bench) -> None:
+    posting = bench.charge()
+    assert isinstance(sent(bench, posting), Receipt)
+    [row] = bench.double.tables["invoiceitem"].values()
+    assert row["discountable"] is False
+    taken = bench.double.roll(posting.agreement_id)["id"]
+    assert [line["discountable"] for line in bench.double.lines_of(taken)] == [True, False]
+
+
+def test_an_item_that_coupons_lower_is_not_what_was_meant(bench: Bench) -> None:
+    posting = bench.charge()
+    sent(bench, posting)
+    [row] = bench.double.tables["invoiceitem"].values()
+    row["discountable"] = True
+    sight = bench.connect().find(posting)
+    assert isinstance(sight, Moved)
+    assert f"{row['id']} is open to coupons" in sight.what
+    del row["discountable"]  # not shown: nothing is known against it
+    assert isinstance(bench.connect().find(posting), Found)
 
 
 # --- what an answer means ---------------------------------------------------------------------------------------------

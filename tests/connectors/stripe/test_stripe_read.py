@@ -13,7 +13,7 @@ from connector_kit import MOMENT, NOVEMBER
 from stripe_kit import PREMIUM, Bench
 
 from syncd.errors import VendorError
-from syncd.model import Receipt
+from syncd.model import Receipt, State
 
 # --- the key ----------------------------------------------------------------------------------------------------------
 
@@ -246,6 +246,37 @@ def test_periods_follow_each_other_without_gap_or_overlap(
     assert (str(found.first), str(found.last)) == period
 
 
+@pytest.mark.parametrize(
+    ("anchor", "starts", "ends", "period"),
+    [
+        # The hours of the last day between midnight and Stripe's rollover: the next period is told already.
+        ("2026-10-31T22:00+00:00", "2026-10-31T22:00+00:00", "2026-11-30T22:00+00:00", ("2026-11-30", "2026-12-30")),
+        ("2026-01-30T22:00+00:00", "2026-01-30T22:00+00:00", "2026-02-28T22:00+00:00", ("2026-02-28", "2026-03-29")),
+        ("2026-10-30T22:00+00:00", "2026-10-30T22:00+00:00", "2026-11-30T22:00+00:00", ("2026-11-30", "2026-12-29")),
+        # In Chicago it is the 30th, in the calendar that Stripe counts in the 31st.
+        ("2026-10-31T03:00+00:00", "2026-10-31T03:00+00:00", "2026-11-30T03:00+00:00", ("2026-11-29", "2026-12-29")),
+        # Anchors that the periods do not follow, and none at all.
+        ("2026-10-31T22:00+00:00", "2026-10-15T22:00+00:00", "2026-11-15T22:00+00:00", ("2026-11-15", "2026-12-14")),
+        ("2026-10-10T22:00+00:00", "2026-10-30T22:00+00:00", "2026-11-30T22:00+00:00", ("2026-11-30", "2026-12-29")),
+        (None, "2026-10-31T22:00+00:00", "2026-11-30T22:00+00:00", ("2026-11-30", "2026-12-29")),
+    ],
+)
+def test_a_period_after_a_short_month_ends_on_the_anchors_day(
+    bench: Bench, anchor: str | None, starts: str, ends: str, period: tuple[str, str]
+) -> None:
+    bench.subscription()["billing_cycle_anchor"] = anchor and int(datetime.fromisoformat(anchor).timestamp())
+    bench.item()["current_period_start"] = int(datetime.fromisoformat(starts).timestamp())
+    bench.item()["current_period_end"] = int(datetime.fromisoformat(ends).timestamp())
+    bench.moment = replace(MOMENT, today=date.fromisoformat(period[0]))
+    found = bench.billing().agreements[0].period
+    assert found is not None
+    assert (str(found.first), str(found.last)) == period
+    if anchor is None:
+        return
+    bench.double.roll(bench.subscription()["id"])  # what Stripe itself makes of it some hours later
+    assert bench.billing().agreements[0].period == found
+
+
 def test_items_with_several_periods_leave_the_msps_own(bench: Bench) -> None:
     bench.double.add_item(bench.subscription()["id"], "price_1SyncdVISIOP2", 1, (1793534400, 1825070400))
     [agreement] = bench.billing().agreements
@@ -275,14 +306,36 @@ def test_own_lines_on_voided_invoices_no_longer_count_and_taken_ones_do(bench: B
     assert [line.quantity for line in bench.billing().lines] == [Decimal(25)]
 
 
-def test_an_own_line_whose_note_was_changed_is_said(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"syncd_op": "sd-t1-line and something else"},
+        {"syncd_op": "sd-t1-line 2/0 20261101-20261130"},  # nothing can be divided by what it was sent as
+        {"syncd_op": "see sd-t1-line 2/0 20261101-20261130"},
+        {"syncd_op": "sd-t1-line 2 20261301-20261130"},
+        {"syncd_price": None},
+    ],
+)
+def test_an_own_line_whose_note_was_changed_is_said_of_its_customer_alone(
+    bench: Bench, change: dict[str, str | None]
+) -> None:
     connection = bench.connect()
     posting = bench.charge()
     connection.send(posting, connection.wire(posting))
     [row] = bench.double.tables["invoiceitem"].values()
-    row["metadata"]["syncd_op"] = "sd-t1-line and something else"
-    with pytest.raises(VendorError, match="no longer says what it charges"):
-        bench.billing()
+    changed = {**row["metadata"], **change}
+    row["metadata"] = {name: text for name, text in changed.items() if text is not None}
+
+    [broken, whole] = bench.connect().lines([bench.customer(1), bench.customer(2)], MOMENT)
+    assert (broken.state, broken.code) == (State.UNKNOWN, "malformed")
+    assert f"{row['id']} bears syncd's mark" in broken.reason
+    assert "no longer says what it charges" in broken.reason
+    assert (whole.state, len(whole.lines)) == (State.KNOWN, 2)
+
+    taken = bench.double.roll(posting.agreement_id)["id"]
+    assert bench.billing().state is State.UNKNOWN
+    bench.double.void(taken)  # what charges nobody need not be understood
+    assert [line.quantity for line in bench.billing().lines] == [Decimal(25)]
 
 
 def test_invoice_items_of_others_are_none_of_ours(bench: Bench) -> None:

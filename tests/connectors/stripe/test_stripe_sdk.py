@@ -88,6 +88,7 @@ def test_the_clients_own_request_is_the_one_that_syncd_sends(bench: Bench, clien
                 "unit_amount_decimal": Decimal(2800),
             },
             "quantity_decimal": Decimal(2),
+            "discountable": False,
             "description": posting.description,
             "period": {"start": 1793509200, "end": 1796104799},
             "metadata": {
