@@ -16,7 +16,8 @@ DESCRIPTION_LENGTH = 1000
 
 # A second POST with the same externalId is refused without time limit, which is the vendor's own key (class K). The
 # server works on a request for up to 15 minutes. That a throttled call did nothing is documented nowhere.
-_CREATE = Delivery("K", marker="memo", marker_length=MARK_LENGTH, request_life=timedelta(minutes=15))
+REQUEST_LIFE = timedelta(minutes=15)
+_CREATE = Delivery("K", marker="memo", marker_length=MARK_LENGTH, request_life=REQUEST_LIFE)
 OPERATIONS = {Operation.POST_LINE: _CREATE, Operation.POST_CREDIT: _CREATE}
 
 ABILITIES = Abilities(

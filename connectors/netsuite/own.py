@@ -13,7 +13,7 @@ from decimal import Decimal
 from connectors.netsuite.api import Api
 from connectors.netsuite.payloads import ChargeRow, DocumentRow, ItemRow, LineRow, flag, number
 from connectors.netsuite.suiteql import Select, Whole, day, holding, shown_number, whole, witnessed
-from syncd.connect.documents import FAMILY, Charge, charges
+from syncd.connect.documents import FAMILY, Charge, charges, legible
 from syncd.errors import VendorError
 from syncd.model import BilledLine
 
@@ -112,12 +112,13 @@ def document_name(row: DocumentRow) -> str:
 def _of_document(row: DocumentRow, held: Sequence[LineRow], items: Mapping[str, ItemRow]) -> list[BilledLine]:
     """The lines of one of syncd's own invoices or credit memos; none where it bills nothing any more.
 
-    Raises VendorError where its lines are no longer those that syncd wrote.
+    Raises VendorError where its lines or its memo are no longer those that syncd wrote.
     """
     marks = charges(row.memo or "")
     status = status_of(row)
     if not marks or status in (VOIDED, REJECTED):
         return []
+    legible(marks, document_name(row), "memo")
     ordered = sorted(held, key=lambda one: (one.place is None, one.place or one.id))
     if len(ordered) != len(marks):
         raise VendorError(
@@ -143,6 +144,7 @@ def _of_charge(row: ChargeRow, items: Mapping[str, ItemRow]) -> list[BilledLine]
     marks = charges(row.memo or "")
     if not marks or row.stage == NON_BILLABLE:
         return []
+    legible(marks, f"the NetSuite charge #{number(row.id)}", "memo")
     if len(marks) != 1:
         raise VendorError("malformed", f"the memo of the NetSuite charge #{number(row.id)} names {len(marks)} charges")
     if row.quantity is None:

@@ -171,6 +171,8 @@ class Document(msgspec.Struct, rename="camel"):
     status: Ref | None = None
     approval_status: Ref | None = None
     subtotal: Decimal | None = None
+    created_date: str | None = None
+    last_modified_date: str | None = None
 
 
 class Charge(msgspec.Struct, rename="camel"):
@@ -188,6 +190,8 @@ class Charge(msgspec.Struct, rename="camel"):
     currency: Ref | None = None
     stage: Ref | None = None
     invoice: Ref | None = None
+    created_date: str | None = None
+    last_modified_date: str | None = None
 
 
 Record = Document | Charge

@@ -15,22 +15,26 @@ from connectors.netsuite.abilities import CHARGE, OPERATIONS
 from connectors.netsuite.api import RECORD
 from connectors.netsuite.config import NetSuiteSettings
 from connectors.netsuite.errors import is_duplicate, refused
-from connectors.netsuite.own import CREDIT, INVOICE, REJECTED, VOIDED
+from connectors.netsuite.own import CREDIT, INVOICE, NON_BILLABLE, REJECTED, VOIDED
 from connectors.netsuite.payloads import Document, Marked, Record, number
 from connectors.netsuite.read import Reader
 from connectors.netsuite.records import (
     CREDIT_MEMO,
+    PREFIX,
+    customer_of,
     difference,
     external_id,
+    is_syncds,
     line_difference,
     lines_of,
     marks_of,
     record_of,
     sent,
     shape_of,
+    touched,
     written,
 )
-from connectors.netsuite.suiteql import Select, holding, whole, whole_number
+from connectors.netsuite.suiteql import Select, beginning, holding, whole, whole_number
 from syncd.connect.documents import charges
 from syncd.connect.http import Reply
 from syncd.connect.outcome import outcome
@@ -40,6 +44,12 @@ from syncd.model import Absent, Found, Moved, Outcome, Posting, Receipt, Refused
 _ID = re.compile(r"/(\d+)/?$")
 _KIND = {CREDIT_MEMO: CREDIT, "invoice": INVOICE}
 _ENDED = {VOIDED: "was voided", REJECTED: "was rejected"}
+# How a record is taken back.
+_REMEDY = {
+    CHARGE: "delete it, or set it to Non-Billable",
+    "invoice": "delete or void it",
+    CREDIT_MEMO: "delete or void it",
+}
 
 
 class Poster:
@@ -82,7 +92,12 @@ class Poster:
         shown = self._record(f"{RECORD}/{record}/eid:{own}", record)
         if shown is not None:
             if posting.marker not in marks_of(shown):
-                return Moved(f"{_called(record, shown)} bears syncd's external id {own}, but not its mark")
+                # The id is made of the posting's key: the same customer's is the posting's, whatever its memo says now.
+                mine = customer_of(shown) == posting.customer_id
+                return Moved(
+                    f"{_called(record, shown)} bears syncd's external id {own}, but not its mark",
+                    arrived=_remote(record, shown) if mine else "",
+                )
             found[str(shown.id)] = shown
         bearing = self._bearing(posting, record)
         if shown is None and own in bearing.values():
@@ -99,33 +114,62 @@ class Poster:
             which = ", ".join(f"#{one.id}" for one in standing)
             return Moved(
                 f"{len(standing)} NetSuite {record} records bear the mark {posting.marker} ({which}); "
-                "delete or void all but one"
+                + (
+                    "delete all but one, or set them to Non-Billable"
+                    if record == CHARGE
+                    else "delete or void all but one"
+                )
             )
         looked = [*standing, *found.values()]
-        return self._sight(posting, record, looked[0]) if looked else Absent()
+        return self._sight(posting, record, looked[0]) if looked else self._unmarked(posting, record)
 
     def _bearing(self, posting: Posting, record: str) -> dict[str, str]:
         """The customer's records that bear a posting's mark: id -> external id. Raises VendorError."""
-        customer = whole_number(posting.customer_id)
-        mark = f"memo LIKE {holding(posting.marker)}"
-        if record == CHARGE:
-            select = Select("memo, externalid", "charge", f"billto = {customer} AND {mark}")
-        else:
-            select = Select(
-                "memo, externalid", "transaction", f"entity = {customer} AND type = '{_KIND[record]}' AND {mark}"
-            )
-        rows = whole(self._api, Marked, select).rows
+        rows = self._listed(posting, record, f"memo LIKE {holding(posting.marker)}")
         mine = (row for row in rows if posting.marker in {one.mark for one in charges(row.memo or "")})
         return {number(row.id): row.externalid or "" for row in mine}
+
+    def _listed(self, posting: Posting, record: str, which: str) -> Sequence[Marked]:
+        """The customer's records of a type, narrowed. Raises VendorError."""
+        customer = whole_number(posting.customer_id)
+        if record == CHARGE:
+            select = Select("memo, externalid", "charge", f"billto = {customer} AND {which}")
+        else:
+            where = f"entity = {customer} AND type = '{_KIND[record]}' AND {which}"
+            select = Select("memo, externalid", "transaction", where)
+        return whole(self._api, Marked, select).rows
+
+    def _unmarked(self, posting: Posting, record: str) -> Sight:
+        """A shared document that lost its marks cannot say which postings it holds: one with the posting's item may
+        hold it, and a person looks. A charge is never shared, and known by its own external id."""
+        if record == CHARGE:
+            return Absent()
+        for row in self._listed(posting, record, f"externalid LIKE {beginning(PREFIX[record])}"):
+            if charges(row.memo or "") or not is_syncds(record, row.externalid or ""):
+                continue
+            shown = self._record(f"{RECORD}/{record}/{number(row.id)}", record)
+            if shown is None:
+                raise VendorError("incomplete", f"NetSuite lists the {record} #{number(row.id)} and does not show it")
+            lines = lines_of(shown)
+            holds = lines is None or any(str(one.item) == posting.product_id for one in lines)
+            if holds and not marks_of(shown) and not _ended(shown):
+                return Moved(
+                    f"{_called(record, shown)} bears syncd's external id, no mark of it any more, and "
+                    f"{posting.product or posting.product_id}: put its memo back, or {_REMEDY[record]}",
+                    perhaps=True,
+                )
+        return Absent()
 
     def _sight(self, posting: Posting, record: str, shown: Record) -> Sight:
         """What a record that bears the posting's mark says of it."""
         name = _called(record, shown)
         if ended := _ended(shown):
             return Moved(f"{name} {ended}", arrived=_remote(record, shown))
+        # A script of the account may have changed it as it was made; what was changed later is a person's to explain.
+        arrived = _remote(record, shown) if touched(shown) else ""
         marks, lines = charges(shown.memo or ""), lines_of(shown)
         if lines is None or len(lines) != len(marks):
-            return Moved(f"{name} shows {len(lines or ())} lines for {len(marks)} of syncd's marks")
+            return Moved(f"{name} shows {len(lines or ())} lines for {len(marks)} of syncd's marks", arrived=arrived)
         place = [one.mark for one in marks].index(posting.marker)
         meant = sent(self.gather((posting,)))
         told = self._other_currency(posting, shown) or (
@@ -134,8 +178,8 @@ class Poster:
             else line_difference((lines_of(meant) or [])[0], lines[place], posting.currency)
         )
         if told:
-            return Moved(f"{name} {told}")
-        quantity = lines[place].quantity
+            return Moved(f"{name} {told}", arrived=arrived)
+        quantity = lines[place].quantity if marks[place].readable else None
         return Found(_remote(record, shown), marks[place].shown(quantity) if quantity is not None else None)
 
     def _made(self, posting: Posting, wire: Wire, reply: Reply) -> Outcome:
@@ -150,17 +194,27 @@ class Poster:
         return self._receipt(posting, wire, record, shown)
 
     def _there(self, posting: Posting, wire: Wire) -> Outcome:
-        """What a refusal for a doubled external id means: ours is there already, or somebody else's is."""
+        """What a refusal for a doubled external id means: ours is there already, or another customer's is.
+
+        The id is made of the postings' keys: the same customer's is ours, whatever became of its memo, and to say
+        otherwise would have each posting sent again under an id of its own.
+        """
         record, meant = wire.path.rpartition("/")[2], sent(wire)
         shown = self._record(f"{wire.path}/eid:{meant.external_id}", record)
         if shown is None:
             return Unknown(f"NetSuite says that {meant.external_id} exists already, and does not show it")
+        name = _called(record, shown)
         if marks_of(shown) != marks_of(meant):
-            return Refused(
-                "invalid",
-                f"{_called(record, shown)} bears the external id {meant.external_id} and is not syncd's; it is not "
-                "touched: clear that id in NetSuite",
-            )
+            if customer_of(shown) != customer_of(meant):
+                return Refused(
+                    "invalid",
+                    f"{name} bears the external id {meant.external_id} and is not syncd's; it is not touched: clear "
+                    "that id in NetSuite",
+                )
+            if ended := _ended(shown):
+                return Refused("invalid", f"{name} was syncd's and {ended}; its external id is used")
+            lost = "not every mark of it" if marks_of(shown) else "no mark of it any more"
+            return Unknown(f"{name} bears syncd's external id and {lost}: put its memo back, or {_REMEDY[record]}")
         return self._receipt(posting, wire, record, shown)
 
     def _receipt(self, posting: Posting, wire: Wire, record: str, shown: Record) -> Outcome:
@@ -214,7 +268,9 @@ def _standing(meant: Record, shown: Record) -> str:
 
 def _ended(shown: Record) -> str:
     """What became of a record, in words; "" while it stands."""
-    return _ENDED.get(str(shown.status), "") if isinstance(shown, Document) and shown.status is not None else ""
+    if isinstance(shown, payloads.Charge):
+        return "was made non-billable" if str(shown.stage) == NON_BILLABLE else ""
+    return _ENDED.get(str(shown.status), "") if shown.status is not None else ""
 
 
 def _called(record: str, shown: Record) -> str:

@@ -7,14 +7,16 @@ and held against the bytes that were sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from connectors.netsuite import payloads
-from connectors.netsuite.abilities import CHARGE, INVOICE
+from connectors.netsuite.abilities import CHARGE, INVOICE, REQUEST_LIFE
 from connectors.netsuite.api import create
 from connectors.netsuite.config import NetSuiteSettings
 from connectors.netsuite.own import HOLD
@@ -27,7 +29,7 @@ from syncd.money import plain, round_money
 CREDIT_MEMO = "creditMemo"
 # Prefixes of external ids: types of transactions may share one space of them. Lower case only, for they are compared by
 # letter case in some places and not in others.
-_PREFIX = {CHARGE: "syncd-chg-", INVOICE: "syncd-inv-", CREDIT_MEMO: "syncd-crd-"}
+PREFIX = {CHARGE: "syncd-chg-", INVOICE: "syncd-inv-", CREDIT_MEMO: "syncd-crd-"}
 _ID_LENGTH = 50
 # Decimals of a rate that every account keeps.
 PLACES = 2
@@ -48,7 +50,13 @@ def record_of(posting: Posting) -> str:
 
 def external_id(postings: Sequence[Posting]) -> str:
     """The document's own id, for ever the same for the same postings."""
-    return number(_PREFIX[record_of(postings[0])], postings, _ID_LENGTH).lower()
+    return number(PREFIX[record_of(postings[0])], postings, _ID_LENGTH).lower()
+
+
+def is_syncds(record: str, external: str) -> bool:
+    """Whether an external id is one that `external_id` makes."""
+    prefix = PREFIX[record]
+    return re.fullmatch(rf"{prefix}[0-9a-f]{{{_ID_LENGTH - len(prefix)}}}", external.lower()) is not None
 
 
 def together(posting: Posting) -> str:
@@ -144,6 +152,17 @@ def customer_of(record: Record) -> str:
 def marks_of(record: Record) -> tuple[str, ...]:
     """The marks that a record bears, in the order of its lines."""
     return tuple(one.mark for one in charges(record.memo or ""))
+
+
+def touched(record: Record) -> bool:
+    """Whether NetSuite shows that a record was changed after the request that made it, and the scripts that run with
+    it, had ended. False where it does not tell."""
+    try:
+        made = datetime.fromisoformat(record.created_date or "")
+        changed = datetime.fromisoformat(record.last_modified_date or "")
+        return changed - made > REQUEST_LIFE
+    except (ValueError, TypeError):  # not shown; or only one of them names its zone
+        return False
 
 
 def difference(meant: Record, shown: Record, currency: str) -> str:

@@ -237,6 +237,9 @@ class Books(Front):
         if self.ignoring():
             return row
         self.next_id += 1
+        self._change(row)
+        if kind != "creditMemo":  # the API Browser shows none there
+            row["createdDate"] = row["lastModifiedDate"]
         self.records[kind][row["id"]] = row
         if self.script:
             self.script(kind, row)
@@ -245,12 +248,15 @@ class Books(Front):
             self.effect("create", f"{kind} {row['id']}", memo=note, customer=customer)
         return row
 
+    def _change(self, row: Row, **fields: Any) -> None:
+        row.update(fields, lastModifiedDate=f"{self.now():%Y-%m-%dT%H:%M:%SZ}")
+
     # --- what people and NetSuite itself do ---------------------------------------------------------------------------
 
     def release(self, charge: int) -> None:
         """The bookkeeper takes a charge off hold."""
         with self.lock:
-            self.records["charge"][charge]["stage"] = "READY_FOR_BILLING"
+            self._change(self.records["charge"][charge], stage="READY_FOR_BILLING")
 
     def bill_run(self, on: date) -> list[Row]:
         """Makes one invoice for each customer with ready charges, and writes it onto them."""
@@ -272,7 +278,7 @@ class Books(Front):
                 head = {"entity": customer, "tranDate": on.isoformat(), "status": "A"}
                 invoice = self._keep_document("invoice", head, lines)
                 for charge in mine:
-                    charge["invoice"] = invoice["id"]
+                    self._change(charge, invoice=invoice["id"])
                 made.append(invoice)
             return made
 

@@ -42,6 +42,11 @@ def holding(mark: str) -> str:
     return f"'%{text(mark)[1:-1]}%'"
 
 
+def beginning(prefix: str) -> str:
+    """A pattern for values that begin so."""
+    return f"'{text(prefix)[1:-1]}%'"
+
+
 def whole_number(value: str | int) -> str:
     """An internal id. Raises ValueError."""
     if not re.fullmatch(r"-?\d+", str(value)):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from connectors.quickbooks.payloads import Document, Line
-from syncd.connect.documents import Charge, charge, charges, note
+from syncd.connect.documents import Charge, charge, charges, legible, note
 from syncd.errors import VendorError
 from syncd.model import Operation, Posting
 from syncd.money import round_money
@@ -95,11 +95,12 @@ def marks(document: Document) -> tuple[Charge, ...]:
 def own(entity: str, document: Document) -> tuple[Own, ...]:
     """What a document charges for syncd, () for everybody else's.
 
-    Raises VendorError `malformed` where it cannot be told which line stands for which charge.
+    Raises VendorError `malformed` where it cannot be told which line stands for which charge, or for which units.
     """
     told = marks(document)
     if not told:
         return ()
+    legible(told, f"the {named(entity, document)}", "memo")
     lines = [line for line in document.line if item_of(line)]
     found = _ITEMS.search(document.private_note or "")
     items = found[1].split(", ") if found else []
@@ -115,7 +116,7 @@ def own(entity: str, document: Document) -> tuple[Own, ...]:
             paired.update(zip(places, standing or (None,) * len(places), strict=True))
     elif len(lines) == len(told):
         paired = dict(enumerate(lines))
-    if len(paired) != len(told) or not all(one.sent for one in told):
+    if len(paired) != len(told):
         raise VendorError(
             "malformed",
             f"the {named(entity, document)} bears marks of syncd ({told[0].mark}), and it cannot be told which of its "

@@ -45,6 +45,7 @@ class Item(Record, kw_only=True, rename="pascal"):
     type: str = ""
     active: bool = True
     taxable: bool = False
+    sales_tax_included: bool = False
     unit_price: Decimal | None = None
     purchase_cost: Decimal | None = None
     income_account_ref: Ref | None = None

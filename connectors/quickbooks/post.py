@@ -164,7 +164,11 @@ class Poster:
         }
 
     def _bears_number(self, wire: Wire, reply: Reply) -> Outcome:
-        """QuickBooks has the number: whose document is it? One metered read looks at all three kinds."""
+        """QuickBooks has the number: whose document is it? One metered read looks at all three kinds.
+
+        The number is made of the postings' keys: the same customer's is ours, whatever became of its memo, and to say
+        otherwise would have each posting sent again under a number of its own.
+        """
         form = _form(wire)
         text = form.doc_number or ""
         mine = {one.mark for one in charges(form.private_note)}
@@ -182,10 +186,20 @@ class Poster:
             return Unknown(f"QuickBooks has the number {text} already, and whose it is cannot be read: {error}")
         if any(mine & {one.mark for one in marks(row)} for _, row in found):
             return Unknown(f"QuickBooks has the number {text} already, from an earlier sending of the same")
-        which = ", ".join(f"{named(entity, row)} of customer #{row.customer}" for entity, row in found)
+        if not found:
+            return Unknown(f"QuickBooks has the number {text} already, and shows no document that bears it (yet)")
         code, sentence = explain(reply)
-        whose = f"; it stands on the {which}, which is not syncd's: give that another number" if which else ""
-        return Refused(code, f"{sentence}: {text}{whose}")
+        if ours := [one for one in found if one[1].customer == form.customer_ref.value]:
+            entity, row = min(ours, key=lambda one: bool(_ended(*one)))
+            if ended := _ended(entity, row):
+                return Refused(code, f"{sentence}: the {named(entity, row)} was syncd's and {ended}")
+            return Unknown(
+                f"the {named(entity, row)} bears syncd's number and no mark of it any more: put its memo back, or "
+                "delete or void it"
+            )
+        which = ", ".join(f"{named(entity, row)} of customer #{row.customer}" for entity, row in found)
+        whose = f"it stands on the {which}, which is not syncd's: give that another number"
+        return Refused(code, f"{sentence}: {text}; {whose}")
 
     def _no_day(self) -> Any:
         raise ValueError("a document needs the days that it covers")
@@ -209,6 +223,8 @@ def sums(posting: Posting) -> tuple[Decimal, Decimal, Decimal]:
 def _seen(entity: str, row: Document, posting: Posting) -> Sight:
     """What the one document that bears the mark, and stands, shows."""
     name = f"the {named(entity, row)}"
+    if not all(one.readable for one in marks(row)):
+        return Found(_remote(entity, row))  # it bears the mark; for how much, only its memo said
     mine: Own = next(one for one in own(entity, row) if one.charge.mark == posting.marker)
     if mine.line is None:
         gone = f"{name} no longer holds the line for {posting.product or posting.product_id}"
@@ -226,15 +242,20 @@ def _remote(entity: str, row: Document) -> str:
 
 
 def _paper(entity: str, row: Document, posting: Posting) -> Paper:
-    rejected = entity == ESTIMATE and row.txn_status.casefold() == "rejected"
     return Paper(
         name=f"the {named(entity, row)}",
         record=_remote(entity, row),
         number=row.doc_number or "",
         marks=frozenset(one.mark for one in marks(row)),
-        ended="was voided" if voided(row) else "was rejected" if rejected else "",
-        may_hold=row.txn_date == posting.ends and any(item_of(line) == posting.product_id for line in row.line),
+        ended=_ended(entity, row),
+        may_hold=any(item_of(line) == posting.product_id for line in row.line),
     )
+
+
+def _ended(entity: str, row: Document) -> str:
+    """What became of a document, in words; "" while it stands."""
+    rejected = entity == ESTIMATE and row.txn_status.casefold() == "rejected"
+    return "was voided" if voided(row) else "was rejected" if rejected else ""
 
 
 def _form(wire: Wire) -> Form:

@@ -94,8 +94,8 @@ class Reader:
 
     def products(self) -> tuple[Product, ...]:
         """All items but the categories that they are sorted into. Raises VendorError."""
-        home = self.facts.get().home_currency
-        return tuple(_product(row, home) for row in self.items.get().values() if row.type != "Category")
+        facts = self.facts.get()
+        return tuple(_product(row, facts) for row in self.items.get().values() if row.type != "Category")
 
     def lines(self, customers: Sequence[RemoteCustomer], moment: Moment) -> Iterator[Billing]:
         """One Billing for each customer: its account, and what syncd's own documents charge. Raises VendorError where
@@ -210,8 +210,10 @@ def code_of(item: payloads.Item) -> str:
     return item.sku.strip() or item.fully_qualified_name or item.name
 
 
-def _product(row: payloads.Item, currency: str) -> Product:
-    """`currency`: the company's own, in which the catalogue's prices are."""
+def _product(row: payloads.Item, facts: Facts) -> Product:
+    """The catalogue's prices are in the company's own currency. One with tax in it is no price of a line of syncd's, to
+    which QuickBooks adds the tax."""
+    gross = row.sales_tax_included and not facts.american
     obstacle = ""
     if not row.active:
         obstacle = f'the QuickBooks item "{row.name}" is inactive; make it active again, or change the mapping'
@@ -222,9 +224,9 @@ def _product(row: payloads.Item, currency: str) -> Product:
         identifier=code_of(row),
         name=row.name,
         obstacle=obstacle,
-        unit_price=row.unit_price,
+        unit_price=None if gross else row.unit_price,
         unit_cost=row.purchase_cost,
-        currency=currency,
+        currency=facts.home_currency,
     )
 
 

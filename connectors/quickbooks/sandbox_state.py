@@ -63,7 +63,7 @@ def item(
     """A product or service; American items are taxable or not, others name a tax code."""
     row = {
         "Id": str(number), "SyncToken": "0", "Name": name, "FullyQualifiedName": name, "Active": active, "Type": kind,
-        "Taxable": True, "SalesTaxCodeRef": {"value": "5"}, "domain": "QBO", "sparse": False,
+        "Taxable": True, "SalesTaxIncluded": False, "SalesTaxCodeRef": {"value": "5"}, "domain": "QBO", "sparse": False,
     }  # fmt: skip
     if sku:
         row["Sku"] = sku

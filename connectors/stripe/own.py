@@ -99,11 +99,8 @@ def own(row: InvoiceItem) -> Own | None:
 def noted(text: str) -> tuple[Charge, ...] | None:
     """The charges that a note names; None where a person's hand made one of them impossible: sent as nothing, or in
     days that are none."""
-    try:
-        found = charges(text)
-    except ValueError:
-        return None
-    return found if all(one.sent for one in found) else None
+    found = charges(text)
+    return found if all(one.readable for one in found) else None
 
 
 def decimal(text: str, where: str) -> Decimal:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from connectors.xero.payloads import Document, Invoice, Line, units
-from syncd.connect.documents import FAMILY, Charge, charges
+from syncd.connect.documents import FAMILY, Charge, charges, legible
 from syncd.errors import VendorError
 
 
@@ -40,9 +40,10 @@ def marked(document: Document) -> tuple[Charge, ...]:
 
 
 def own(document: Document) -> tuple[Own, ...]:
-    """The lines of one of syncd's documents. Raises VendorError `malformed` where they cannot be told apart any more,
-    `incomplete` where Xero shows none."""
+    """The lines of one of syncd's documents. Raises VendorError `malformed` where they cannot be told apart any more
+    or a mark its units, `incomplete` where Xero shows none."""
     named = marked(document)
+    legible(named, name(document), "reference")
     if document.lines is None:
         raise VendorError("incomplete", f"Xero shows no lines of {name(document)} although it was asked to")
     rows = [line for line in document.lines if not line.remark]

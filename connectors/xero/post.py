@@ -132,7 +132,9 @@ class Poster:
         return found
 
     def _taken(self, sent: Document, said: str) -> Outcome:
-        """Xero has a document of this number already: ours, from an attempt whose answer was lost, or a person's."""
+        """Xero has a document of this number already: ours, from an attempt whose answer was lost, or another
+        customer's. The number is made of the postings' keys: the same customer's is ours, whatever became of its
+        reference, and to say otherwise would have each posting sent again under a number of its own."""
         credit = isinstance(sent, CreditNote)
         field = "CreditNoteNumber" if credit else "InvoiceNumber"
         try:
@@ -142,6 +144,8 @@ class Poster:
                 found = self._reader.sales("CreditNotes", CreditNote, which, urgent=True).rows
             else:
                 found = self._reader.sales("Invoices", Invoice, which, urgent=True).rows
+            whose = self._contact(sent)
+            mine = [one for one in found if self._contact(one) == whose]
         except VendorError as error:
             return Unknown(f"Xero says: {said}; who has the number {sent.number} could not be read: {error}")
         ours = {one.mark for one in charges(sent.reference or "")}
@@ -154,10 +158,24 @@ class Poster:
                 )
             if ours & {other.mark for other in marked(one)}:
                 return Unknown(f"{name(one)} is there already and differs: {_differs(one, sent)}")
+        if not found:
+            return Unknown(f"Xero says: {said}; it shows no document with the number {sent.number} (yet)")
+        if mine:
+            one = min(mine, key=lambda one: not one.live)
+            if not one.live:
+                return Refused("invalid", f"{name(one)} was syncd's and was {one.status.lower()}; its number is used")
+            return Unknown(
+                f"{name(one)} bears syncd's number and no mark of it any more: put its reference back, or delete or "
+                "void it"
+            )
         return Refused(
             "invalid", f"Xero has a document with the number {sent.number} already, and it is not syncd's: {said}. "
             "It was not touched",
         )  # fmt: skip
+
+    def _contact(self, document: Document) -> str:
+        """Whose a document is, also where its contact was merged. Raises VendorError."""
+        return self._reader.destination(document.contact.contact_id).lower()
 
 
 def together(posting: Posting) -> str:
@@ -258,7 +276,7 @@ def _paper(document: Document, posting: Posting) -> Paper:
         number=document.number,
         marks=frozenset(one.mark for one in marked(document)),
         ended="" if document.live else f"was {document.status.lower()}",
-        may_hold=day(document.dated) == posting.ends and posting.product.casefold() in codes,
+        may_hold=posting.product.casefold() in codes,
     )
 
 

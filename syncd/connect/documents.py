@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from syncd.errors import VendorError
 from syncd.model import Absent, Moved, Posting
 from syncd.money import plain
 from syncd.periods import Period
@@ -28,15 +29,26 @@ _CHARGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one line of a document stands for: `units` in these `days`, written onto it as the quantity `sent`."""
+    """What one line of a document stands for: `units` in these `days`, written onto it as the quantity `sent`.
+
+    `sent` is 0 where a person's change of the note made it impossible: then its mark alone can be told.
+    """
 
     mark: str
     units: Decimal
     sent: Decimal
     days: Period
 
+    @property
+    def readable(self) -> bool:
+        """Whether units and days can be told."""
+        return self.sent > 0
+
     def shown(self, quantity: Decimal) -> Decimal:
-        """The units that the line stands for, also where a person changed its quantity."""
+        """The units that the line stands for, also where a person changed its quantity. Raises VendorError `malformed`
+        where it is not readable."""
+        if not self.readable:
+            raise VendorError("malformed", f"it can no longer be told which units the mark {self.mark} stands for")
         return self.units * quantity / self.sent
 
     def __str__(self) -> str:
@@ -59,16 +71,24 @@ def note(charges: Iterable[Charge]) -> str:
 
 
 def charges(text: str) -> tuple[Charge, ...]:
-    """The charges that a note names, in order; a person's words around them do no harm."""
-    return tuple(
-        Charge(
-            one["mark"],
-            Decimal(one["units"]),
-            Decimal(one["sent"] or one["units"]),
-            Period(_day(one["first"]), _day(one["last"])),
-        )
-        for one in _CHARGE.finditer(text)
-    )
+    """The charges that a note names, in order; a person's words around them do no harm. Never raises: one that a typo
+    made impossible (a day that does not exist) keeps its mark and is not `readable`."""
+    return tuple(map(_charge, _CHARGE.finditer(text)))
+
+
+def legible(charges: Iterable[Charge], name: str, field: str) -> None:
+    """Raises VendorError `malformed` where one of a document's charges is not readable.
+
+    `name`: the document in words; `field`: where the marks stand ("memo").
+    """
+    for one in charges:
+        if not one.readable:
+            raise VendorError(
+                "malformed",
+                f"{name} bears syncd's mark {one.mark}, and its {field} no longer says for which units and days; put "
+                f"the {field} back as it was: {one.mark}, the units, the first and the last day, as in "
+                f'"{one.mark} 3 20261101-20261130"',
+            )
 
 
 def number(prefix: str, postings: Sequence[Posting], length: int) -> str:
@@ -82,7 +102,8 @@ class Paper:
     """A document as the look for a posting sees it.
 
     `name`: in words ("the Xero invoice SD-4F…"); `record`: what the ledger calls it; `marks`: those of its charges;
-    `ended`: what became of it ("was voided"), "" while it stands; `may_hold`: it has the posting's day and product.
+    `ended`: what became of it ("was voided"), "" while it stands; `may_hold`: it has the posting's product, on whatever
+    day: a person may date it anew.
     """
 
     name: str
@@ -117,8 +138,8 @@ def the_one(
     for one in papers:
         if one.may_hold and not one.marks and not one.ended and made.fullmatch(one.number):
             return Moved(
-                f"{one.name} bears syncd's number, no mark of it any more, and {posting.product or posting.product_id} "
-                f"on the same day: put its {field} back, or {remedy} it",
+                f"{one.name} bears syncd's number, no mark of it any more, and "
+                f"{posting.product or posting.product_id}: put its {field} back, or {remedy} it",
                 perhaps=True,
             )
     return Absent()
@@ -141,6 +162,15 @@ def arithmetic(posting: Posting, places: int) -> tuple[Decimal, Decimal]:
         if each * posting.quantity == posting.amount:
             return posting.quantity, each
     return Decimal(1), posting.amount
+
+
+def _charge(one: re.Match[str]) -> Charge:
+    units, sent = Decimal(one["units"]), Decimal(one["sent"] or one["units"])
+    try:
+        days = Period(_day(one["first"]), _day(one["last"]))
+    except ValueError:
+        sent, days = Decimal(0), Period(date.min, date.min)
+    return Charge(one["mark"], units, sent, days)
 
 
 def _day(text: str) -> date:

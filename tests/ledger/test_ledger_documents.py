@@ -19,10 +19,11 @@ import pytest
 from ledger_kit import Watch, intent, raw
 
 from syncd.connect.contract import Abilities, Delivery
-from syncd.connect.documents import charge, charges, note
+from syncd.connect.documents import charge, charges, legible, note
 from syncd.core.entries import Entry, EntryState, Intent
 from syncd.cycle.connections import Opened
 from syncd.cycle.posting import post_all, recover
+from syncd.errors import VendorError
 from syncd.ledger import Ledger, request_of
 from syncd.model import Absent, Found, Moved, NotSent, Operation, Outcome, Posting, Receipt, Refused, Sight, Wire
 from syncd.model import Unknown as Lost
@@ -227,3 +228,26 @@ def test_one_whose_mark_is_there_already_is_not_sent_again(
     post_all(ledger, opened(books), KEYS)
     assert [marks(body) for body in books.asked] == [["second", "third"]]
     assert states(ledger) == [POSTED] * 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "3 20261101-20261131",
+        "3 20261130-20261101",
+        "3 00001101-20261130",
+        "3/0 20261101-20261130",
+        "0 20261101-20261130",
+    ],
+)
+def test_a_typo_in_a_note_forgets_no_mark_and_breaks_nothing(told: str) -> None:
+    wrong, right = charges(f"sd-test-first {told}; sd-test-second 12.5/1 20261101-20261130")
+    assert (wrong.mark, wrong.readable) == ("sd-test-first", False)
+    assert (right.mark, right.readable, right.shown(Decimal(1))) == ("sd-test-second", True, Decimal("12.5"))
+    with pytest.raises(VendorError, match="the mark sd-test-first"):
+        wrong.shown(Decimal(3))
+    legible([right], "the invoice 7", "memo")
+    with pytest.raises(VendorError, match="the invoice 7 bears syncd's mark sd-test-first") as one:
+        legible([right, wrong], "the invoice 7", "memo")
+    assert one.value.code == "malformed"
+    assert "put the memo back as it was" in str(one.value)

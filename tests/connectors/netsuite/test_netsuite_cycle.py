@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from connector_kit import House, told
 from netsuite_kit import Bench
+
+from connectors.netsuite.post import Poster
+from syncd.errors import VendorError
+from syncd.model import Posting, Sight, Wire
 
 CONFIG = """
 [connections.books]
@@ -111,3 +117,35 @@ def test_a_price_that_was_changed_on_the_invoice_of_a_charge_is_told_by_the_tie_
     [gap] = [one for one in changed.tie_outs if one.customer == "Alder Dental Group"]
     assert (gap.agrees, gap.difference) == (False, Decimal("-81.00"))
     assert [str(line.action) for line in changed.lines] == ["none"]  # nothing is posted for it
+
+
+def test_a_lost_answer_whose_memo_is_rewritten_before_the_look_is_billed_once(
+    bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shared invoice was made, NetSuite went down, and a bookkeeper wrote over its memo before it could be seen."""
+    bench.double.fail("drop_after", method="POST", path="record/v1/invoice$")
+    send, find = Poster.send, Poster.find
+    sent: list[Wire] = []
+
+    def sending(self: Poster, posting: Posting, wire: Wire) -> Any:
+        sent.append(wire)
+        return send(self, posting, wire)
+
+    def finding(self: Poster, posting: Posting) -> Sight:
+        if any(wire.path.endswith("invoice") for wire in sent) and posting.options.get("document") == "invoice":
+            raise VendorError("unavailable", "NetSuite is down")
+        return find(self, posting)
+
+    monkeypatch.setattr(Poster, "send", sending)
+    monkeypatch.setattr(Poster, "find", finding)
+    house.cycle()
+    [made] = [one for one in bench.double.records["invoice"].values() if one["memo"]]
+    made["memo"] = "November true-up, checked by Dana"
+    monkeypatch.setattr(Poster, "find", find)
+
+    for _ in range(3):
+        house.now += timedelta(minutes=20)
+        assert house.cycle().in_doubt == 2
+
+    assert len([one for one in sent if one.path.endswith("invoice")]) == 1
+    assert [one for one in bench.double.records["invoice"].values() if one["memo"]] == [made]

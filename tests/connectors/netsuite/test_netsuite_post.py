@@ -145,9 +145,29 @@ def test_a_second_creation_is_refused_by_netsuite_and_adopted(
     assert len(bench.double.effects) == 3
 
 
-def test_a_record_of_somebody_else_with_our_id_is_never_touched(bench: Bench, postings: Postings) -> None:
+def test_an_unmarked_record_of_the_customer_with_our_id_is_unknown_and_never_touched(
+    bench: Bench, postings: Postings
+) -> None:
+    """The id is a hash of the posting's own key, so the record is ours, though somebody rewrote all the rest of it; a
+    refusal would have what shares a document sent anew, each alone and under an id that is free: billed twice."""
     connection, wanted = bench.connect(), postings["invoice"]
     theirs = bench.double.invoice_by_hand(101, date(2026, 11, 3), [(501, Decimal(1))])
+    theirs["externalId"] = json.loads(connection.wire(wanted).body)["externalId"]
+    before = dict(theirs)
+
+    told = connection.send(wanted, connection.wire(wanted))
+
+    assert isinstance(told, Unknown)
+    assert "no mark of it any more: put its memo back, or delete or void it" in told.reason
+    assert theirs == before
+    seen = connection.find(wanted)
+    assert isinstance(seen, Moved)
+    assert "not its mark" in seen.what
+
+
+def test_another_customer_s_record_with_our_id_is_refused_and_never_touched(bench: Bench, postings: Postings) -> None:
+    connection, wanted = bench.connect(), postings["invoice"]
+    theirs = bench.double.invoice_by_hand(102, date(2026, 11, 3), [(501, Decimal(1))])
     theirs["externalId"] = json.loads(connection.wire(wanted).body)["externalId"]
     before = dict(theirs)
 
@@ -158,7 +178,30 @@ def test_a_record_of_somebody_else_with_our_id_is_never_touched(bench: Bench, po
     assert theirs == before
     seen = connection.find(wanted)
     assert isinstance(seen, Moved)
-    assert "not its mark" in seen.what
+    assert seen.arrived == ""
+
+
+@pytest.mark.parametrize(
+    ("memo", "words"),
+    [("", "no mark of it any more"), ("sd-t1-invoice 2 20261101-20261130", "not every mark of it")],
+)
+def test_a_shared_record_of_ours_without_its_marks_is_not_sent_under_other_ids(
+    bench: Bench, postings: Postings, memo: str, words: str
+) -> None:
+    """Once it was voided it charges nothing, and each may be billed anew."""
+    connection, both = bench.connect(), [postings["invoice"], postings["second"]]
+    wire = connection.gather(both)
+    assert isinstance(connection.send(both[0], wire), Receipt)
+    record(bench, "invoice")["memo"] = memo
+
+    told = connection.send(both[0], wire)
+
+    assert isinstance(told, Unknown)
+    assert words in told.reason
+    record(bench, "invoice")["status"] = "V"
+    told = connection.send(both[0], wire)
+    assert isinstance(told, Refused)
+    assert "was syncd's and was voided" in told.reason
 
 
 ALTERED: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [

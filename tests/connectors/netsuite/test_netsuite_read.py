@@ -303,6 +303,21 @@ def test_an_own_document_with_lines_of_others_spoils_its_customer_only(bench: Be
     assert fine.state is State.KNOWN
 
 
+@pytest.mark.parametrize("which", ["charge", "invoice"])
+def test_a_typo_in_a_memo_spoils_its_customer_only(bench: Bench, postings: Postings, which: str) -> None:
+    connection, wanted = bench.connect(), postings[which]
+    connection.send(wanted, connection.wire(wanted))
+    [made] = [one for one in bench.double.records[which].values() if one["memo"]]
+    made["memo"] = made["memo"].replace("20261130", "20261131")
+
+    spoilt, fine = bench.billing(1), bench.billing(2)
+
+    assert (spoilt.state, spoilt.code) == (State.UNKNOWN, "malformed")
+    assert f"bears syncd's mark {wanted.marker}" in spoilt.reason
+    assert "put the memo back as it was" in spoilt.reason
+    assert fine.state is State.KNOWN
+
+
 def test_an_account_without_charges_is_read_where_none_are_posted(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(charging=False)
 

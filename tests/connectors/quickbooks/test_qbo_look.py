@@ -58,6 +58,59 @@ def test_a_second_sending_under_one_requestid_is_answered_and_not_done(bench: Be
     assert len(bench.double.effects) == 1
 
 
+@pytest.mark.parametrize("note", ["for Dana", "", "sd-t1-other 1 20261101-20261130"])
+def test_a_number_of_our_own_whose_memo_was_rewritten_is_not_sent_under_others(bench: Bench, note: str) -> None:
+    """Refused, the postings would be sent each alone, under numbers that are free: billed twice."""
+    connection = bench.connect()
+    wire = connection.gather([LINE, SECOND])
+    assert isinstance(connection.send(LINE, wire), Receipt)
+    [row] = bench.documents("Estimate")
+    bench.double.rival("Estimate", row["Id"], PrivateNote=note, TxnDate="2026-11-20")
+    bench.double.forget()
+
+    told = connection.send(LINE, wire)
+
+    assert isinstance(told, Unknown)
+    assert f"(#{row['Id']}) bears syncd's number and no mark of it any more: put its memo back" in told.reason
+    assert [row["PrivateNote"]] == [one["PrivateNote"] for one in bench.double.tables["Estimate"].values()]
+
+
+@pytest.mark.parametrize("document", ["estimate", "invoice"])
+def test_a_number_of_our_own_that_a_person_ended_is_refused(make_bench: MakeBench, document: str) -> None:
+    """What a person was told to do for it to be billed anew: what has the number charges nothing any more."""
+    bench = make_bench(void_keeps_note=False)
+    connection = bench.connect()
+    both = [replace(one, options={"document": document}) for one in (LINE, SECOND)]
+    wire = connection.gather(both)
+    assert isinstance(connection.send(both[0], wire), Receipt)
+    [row] = bench.documents(document.capitalize())
+    if document == "invoice":
+        bench.double.void("Invoice", {"Id": row["Id"], "SyncToken": "0"})
+    else:
+        bench.double.rival("Estimate", row["Id"], PrivateNote="", TxnStatus="Rejected")
+    bench.double.forget()
+    assert isinstance(connection.find(both[0]), Absent)
+
+    told = connection.send(both[0], wire)
+
+    assert isinstance(told, Refused)
+    assert "was syncd's and was " in told.reason
+
+
+def test_a_number_that_is_taken_and_not_shown_is_unknown(bench: Bench) -> None:
+    connection = bench.connect()
+    wire = connection.wire(LINE)
+    assert isinstance(connection.send(LINE, wire), Receipt)
+    bench.double.forget()
+    honest = bench.double._asked
+    bench.double._asked = lambda statement: honest(statement.replace("'SD", "'XX"))  # type: ignore[method-assign]
+
+    told = connection.send(LINE, wire)
+
+    assert isinstance(told, Unknown)
+    assert "shows no document that bears it" in told.reason
+
+
 # --- the look --------------------------------------------------------------------------------------------------------
 
 
@@ -96,20 +149,30 @@ def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: 
 
 
 def test_a_shared_document_without_its_memo_makes_a_person_look(bench: Bench) -> None:
-    """Which postings it holds cannot be told; another item, another day and a person's own number are none of them."""
+    """Which postings it holds cannot be told, on whatever day a person dated it; another item and a person's own number
+    are none of them."""
     assert isinstance(bench.post(LINE, SECOND), Receipt)
     [row] = bench.documents("Estimate")
-    bench.double.rival("Estimate", row["Id"], PrivateNote="")
+    bench.double.rival("Estimate", row["Id"], PrivateNote="", TxnDate="2026-11-20")
 
     for posting in (LINE, SECOND):
         told = bench.connect().find(posting)
         assert isinstance(told, Moved)
         assert "bears syncd's number, no mark of it any more" in told.what
         assert (told.arrived, told.perhaps) == ("", True)
-    for other in (replace(LINE, product_id="77"), replace(LINE, ends=LINE.starts)):
-        assert isinstance(bench.connect().find(other), Absent)
+    assert isinstance(bench.connect().find(replace(LINE, product_id="77")), Absent)
     bench.double.rival("Estimate", row["Id"], DocNumber="SD-1001")
     assert isinstance(bench.connect().find(LINE), Absent)
+
+
+def test_a_typo_in_the_memo_is_no_other_document(bench: Bench) -> None:
+    told = bench.post(LINE, SECOND)
+    assert isinstance(told, Receipt)
+    [row] = bench.documents("Estimate")
+    bench.double.rival("Estimate", row["Id"], PrivateNote=row["PrivateNote"].replace("20261130", "20261131", 1))
+
+    for posting in (LINE, SECOND):
+        assert bench.connect().find(posting) == Found(told.remote_id)
 
 
 def test_a_document_that_a_person_dated_back_is_found(bench: Bench) -> None:

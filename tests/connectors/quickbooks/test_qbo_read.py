@@ -49,6 +49,19 @@ def test_items_say_why_they_cannot_be_billed(bench: Bench) -> None:
     assert any("*, Sku" in one for one in bench.statements())
 
 
+@pytest.mark.parametrize(("american", "price"), [(True, Decimal(28)), (False, None)])
+def test_a_price_with_tax_in_it_is_no_price_of_a_line_without(
+    make_bench: MakeBench, american: bool, price: Decimal | None
+) -> None:
+    """Outside the US lines are sent without tax, which QuickBooks adds: the customer would pay it twice."""
+    bench = make_bench(american=american)
+    bench.double.tables["Item"]["10"]["SalesTaxIncluded"] = True
+    found = {one.id: one.unit_price for one in bench.connect().products()}
+
+    assert found["10"] == price
+    assert found["11"] == Decimal("16.50")
+
+
 def test_a_document_shows_as_dated_lines_of_the_customers_account(bench: Bench) -> None:
     posted(bench, LINE, SECOND)
     billing = bench.billing()
@@ -156,6 +169,19 @@ def test_a_document_that_cannot_be_told_apart_is_unknown_for_its_customer_alone(
 
     assert (billing.state, billing.code) == (State.UNKNOWN, "malformed")
     assert f"(#{id_})" in billing.reason
+    assert charges(bench, "60") == [("sd-t1-eeee5555", 2)]
+
+
+def test_a_typo_in_a_memo_is_unknown_for_its_customer_alone(bench: Bench) -> None:
+    id_ = posted(bench, LINE)
+    posted(bench, replace(LINE, key="k5", marker="sd-t1-eeee5555", customer_id="60"))
+    note = bench.double.tables["Estimate"][id_]["PrivateNote"]
+    bench.double.rival("Estimate", id_, PrivateNote=note.replace("20261130", "20261131"))
+    billing = bench.billing()
+
+    assert (billing.state, billing.code) == (State.UNKNOWN, "malformed")
+    assert f"(#{id_}) bears syncd's mark {LINE.marker}" in billing.reason
+    assert "put the memo back as it was" in billing.reason
     assert charges(bench, "60") == [("sd-t1-eeee5555", 2)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -57,22 +58,34 @@ def test_a_draft_whose_reference_was_changed_is_known_by_its_number(bench: Bench
 
 
 def test_a_shared_draft_without_its_reference_makes_a_person_look(bench: Bench) -> None:
-    """Which postings it holds cannot be told; another product, another day and a deleted draft are none of them."""
+    """Which postings it holds cannot be told, on whatever day a person dated it; another product's and a deleted draft
+    are none of them."""
     first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1")
     connection = bench.connect()
     connection.send(first, connection.gather([first, second]))
     [made] = bench.documents()
-    bench.double.edit("Invoices", made["InvoiceID"], Reference="")
+    bench.double.edit("Invoices", made["InvoiceID"], Reference="", Date=date(2026, 11, 20))
 
     for posting in (first, second):
         sight = bench.connect().find(posting)
         assert isinstance(sight, Moved)
         assert f"{made['InvoiceNumber']} bears syncd's number, no mark of it any more" in sight.what
         assert (sight.arrived, sight.perhaps) == ("", True)
-    for other in (replace(first, product="BACKUP-GB"), replace(first, ends=first.starts)):
-        assert isinstance(bench.connect().find(other), Absent)
+    assert isinstance(bench.connect().find(replace(first, product="BACKUP-GB")), Absent)
     bench.double.edit("Invoices", made["InvoiceID"], Status="DELETED")
     assert isinstance(bench.connect().find(first), Absent)
+
+
+def test_a_typo_in_the_reference_is_no_other_draft(bench: Bench) -> None:
+    first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1")
+    connection = bench.connect()
+    connection.send(first, connection.gather([first, second]))
+    [made] = bench.documents()
+    reference = made["Reference"].replace("20261130", "20261131", 1)
+    bench.double.edit("Invoices", made["InvoiceID"], Reference=reference)
+
+    for posting in (first, second):
+        assert bench.connect().find(posting) == Found(made["InvoiceID"])
 
 
 def test_a_draft_of_a_persons_is_not_taken_for_syncds(bench: Bench) -> None:

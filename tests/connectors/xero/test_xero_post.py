@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from xero_kit import Bench, sent
+from xero_kit import Bench, sent, several
 
 from syncd.connect.documents import charges
-from syncd.model import Absent, Found, Operation, Posting, Receipt, Refused, Unknown
+from syncd.model import Found, Operation, Receipt, Refused, Unknown
 from syncd.money import plain
 
 Make = Callable[..., Bench]
@@ -114,17 +113,6 @@ def test_words_of_every_alphabet_arrive_as_they_are(bench: Bench) -> None:
 
 
 # --- several in one document ------------------------------------------------------------------------------------------
-
-
-def several(bench: Bench, count: int = 4) -> list[Posting]:
-    codes = ("M365-BP", "M365-BS", "EXO-P1", "VISIO-P2", "O365-E3")[:count]
-    return [
-        bench.line(
-            key=f"k-{code}", marker=f"sd-t1-{number}", product=code, product_id=bench.product(code).id,
-            quantity=Decimal(number), unit_price=None, amount=Decimal(number) * 10,
-        )
-        for number, code in enumerate(codes, 1)
-    ]  # fmt: skip
 
 
 def test_rules_of_one_customer_and_period_share_one_document(bench: Bench) -> None:
@@ -297,61 +285,6 @@ def test_sent_again_it_is_the_same_document(bench: Bench, later: timedelta) -> N
     assert isinstance(outcome, Receipt), outcome
     assert bench.writes() == ["create_invoice"]
     assert outcome.remote_id == bench.documents()[0]["InvoiceID"]
-
-
-@pytest.mark.parametrize("operation", ["line", "credit"])
-def test_somebody_elses_document_with_our_number_is_not_touched(bench: Bench, operation: str) -> None:
-    connection, posting = bench.connect(), getattr(bench, operation)()
-    resource, field = ("Invoices", "InvoiceNumber") if operation == "line" else ("CreditNotes", "CreditNoteNumber")
-    wire = connection.wire(posting)
-    theirs = bench.double.books.document(
-        resource, bench.contact(2), date(2026, 11, 5), [{"ItemCode": "EXO-P1"}], Reference="PO 1",
-        **{field: sent(wire)[field]},
-    )  # fmt: skip
-    before = json.dumps(theirs, default=str)
-    outcome = connection.send(posting, wire)
-
-    assert isinstance(outcome, Refused)
-    assert "not syncd's" in outcome.reason
-    assert "not touched" in outcome.reason
-    assert json.dumps(theirs, default=str) == before
-    assert bench.writes() == []
-    assert isinstance(connection.find(posting), Absent)
-
-
-def test_a_number_of_our_own_deleted_draft_is_said(bench: Bench) -> None:
-    posting = bench.line()
-    bench.post(posting)
-    [made] = bench.documents()
-    bench.double.edit("Invoices", made["InvoiceID"], Status="DELETED")
-    bench.double.advance(86_400)
-    outcome = bench.post(posting)
-
-    assert isinstance(outcome, Refused)
-    assert "was deleted" in outcome.reason
-
-
-def test_a_number_of_our_own_draft_that_a_person_changed_is_unknown(bench: Bench) -> None:
-    posting = bench.line()
-    bench.post(posting)
-    [made] = bench.documents()
-    bench.double.edit("Invoices", made["InvoiceID"], Status="AUTHORISED")
-    bench.double.advance(86_400)
-    outcome = bench.post(posting)
-
-    assert isinstance(outcome, Unknown)
-    assert "status" in outcome.reason
-    assert isinstance(bench.connect().find(posting), Found)
-
-
-def test_a_number_whose_holder_cannot_be_read_is_unknown(bench: Bench) -> None:
-    posting = bench.line()
-    bench.post(posting)
-    bench.double.advance(86_400)
-    connection = bench.connect()
-    wire = connection.wire(posting)
-    bench.double.fail("html", method="GET", path="/Invoices", times=9)
-    assert isinstance(connection.send(posting, wire), Unknown)
 
 
 def test_a_key_that_was_used_with_another_body_is_a_refusal(bench: Bench) -> None:

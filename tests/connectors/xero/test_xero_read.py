@@ -314,6 +314,19 @@ def test_a_line_that_a_person_added_makes_that_customer_unknown_and_nobody_else(
     assert second.state is State.KNOWN
 
 
+def test_a_typo_in_a_reference_makes_that_customer_unknown_and_nobody_else(bench: Bench) -> None:
+    bench.post(bench.line())
+    [document] = bench.documents()
+    reference = document["Reference"].replace("20261130", "20261131")
+    bench.double.edit("Invoices", document["InvoiceID"], Reference=reference)
+    first, second = bench.connect().lines([bench.customer(1), bench.customer(2)], bench.moment)
+
+    assert (first.state, first.code) == (State.UNKNOWN, "malformed")
+    assert f"{document['InvoiceNumber']} bears syncd's mark sd-t1-aaaa" in first.reason
+    assert "put the reference back as it was" in first.reason
+    assert second.state is State.KNOWN
+
+
 def test_documents_of_the_last_months_are_read_and_older_ones_are_not(bench: Bench) -> None:
     for number, first in enumerate((date(2026, 7, 1), date(2026, 4, 1))):
         posting = bench.line(key=f"k{number}", marker=f"sd-t1-old{number}", starts=first, ends=first.replace(day=28))

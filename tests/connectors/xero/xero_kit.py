@@ -87,3 +87,15 @@ def sent(wire: Wire) -> dict[str, Any]:
     """The one document in a wire."""
     [(_, [document])] = json.loads(wire.body, parse_float=Decimal).items()
     return dict(document)
+
+
+def several(bench: Bench, count: int = 4) -> list[Posting]:
+    """Lines of the first company that share a document, of another product each."""
+    codes = ("M365-BP", "M365-BS", "EXO-P1", "VISIO-P2", "O365-E3")[:count]
+    return [
+        bench.line(
+            key=f"k-{code}", marker=f"sd-t1-{number}", product=code, product_id=bench.product(code).id,
+            quantity=Decimal(number), unit_price=None, amount=Decimal(number) * 10,
+        )
+        for number, code in enumerate(codes, 1)
+    ]  # fmt: skip
