@@ -55,12 +55,13 @@ def add_months(day: date, months: int, anchor: int | None = None) -> date:
     return date(year, month + 1, min(anchor or day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def period_on(day: date, anchor: date, months: int = 1) -> Period:
-    """The period of `months` months that holds `day`, counted from `anchor`, a first day of any period."""
+def period_on(day: date, anchor: date, months: int = 1, anchor_day: int | None = None) -> Period:
+    """The period of `months` months that holds `day`, counted from `anchor`, a first day of any period. `anchor_day`:
+    the day on which its kind begins, where `anchor` may be clamped."""
     steps = ((day.year - anchor.year) * 12 + day.month - anchor.month) // months
-    while (first := add_months(anchor, steps * months)) > day:
+    while (first := add_months(anchor, steps * months, anchor_day)) > day:
         steps -= 1
-    while (following := add_months(anchor, (steps + 1) * months)) <= day:
+    while (following := add_months(anchor, (steps + 1) * months, anchor_day)) <= day:
         first, steps = following, steps + 1
     return Period(first, following - DAY)
 
@@ -75,23 +76,26 @@ def month_of(day: date, anchor_day: int = 1) -> Period:
 
 def following(period: Period) -> Period:
     """The period of the same length just after, in months. One that began or ends clamped keeps its day (Jan 31 -
-    Feb 27 is followed by Feb 28 - Mar 30)."""
-    months, anchor = _shape(period)
+    Feb 27 is followed by Feb 28 - Mar 30); a first one of odd length is followed by those that begin as the next day
+    does (Nov 20 - Nov 30 by Dec 1 - Dec 31)."""
     first = period.last + DAY
+    months, anchor = _shape(period, first)
     return Period(first, add_months(first, months, anchor) - DAY)
 
 
 def preceding(period: Period) -> Period:
-    """The period of the same length just before, in months; the inverse of `following`."""
-    months, anchor = _shape(period)
+    """The period of the same length just before, in months; the inverse of `following`, except for odd lengths."""
+    months, anchor = _shape(period, period.first)
     return Period(add_months(period.first, -months, anchor), period.first - DAY)
 
 
-def _shape(period: Period) -> tuple[int, int]:
-    """(months, the day on which its kind begins)."""
+def _shape(period: Period, edge: date) -> tuple[int, int]:
+    """(months, the day on which its kind begins). Days that make up no number of months tell no such day: their
+    neighbour at `edge` begins, or ended, there."""
     after = period.last + DAY
-    months = round(Fraction(period.days * 12 * 4, 1461))
-    return max(months, 1), max(period.first.day, after.day)
+    months, anchor = max(round(Fraction(period.days * 12 * 4, 1461)), 1), max(period.first.day, after.day)
+    whole = add_months(period.first, 0, anchor) == period.first and add_months(period.first, months, anchor) == after
+    return months, anchor if whole else edge.day
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:

@@ -63,7 +63,17 @@ class Terms:
         """The billing period that holds a day, counted from the next invoice; None where nothing tells it."""
         if self.months is None or self.next_invoice is None:
             return None
-        return period_on(on, self.next_invoice, self.months)
+        return period_on(on, self.next_invoice, self.months, self._anchor_day(self.next_invoice))
+
+    def _anchor_day(self, next_invoice: date) -> int:
+        """The day of the month on which periods begin. One of the 31st is invoiced on the last day of a shorter month:
+        then the latest day that the dates name is meant, or its periods would overlap from month to month. Where the
+        last invoice bore the same day in the midst of its month, the vendor stays on that day."""
+        last = self.last_invoice
+        stays = last is not None and last.day == next_invoice.day and not _ends_month(last)
+        if stays or not _ends_month(next_invoice):
+            return next_invoice.day
+        return max(day.day for day in (next_invoice, last, self.starts) if day is not None)
 
     def invoiced_through(self, invoicing: Literal["advance", "arrears"]) -> date | None:
         """Last day that is on an invoice, None where nothing was invoiced or nothing tells.
@@ -78,7 +88,8 @@ class Terms:
         if invoicing == "arrears":
             if self.months is None:
                 return None
-            through = add_months(self.next_invoice, -self.months) - DAY
+            anchor_day = self._anchor_day(self.next_invoice)
+            through = add_months(self.next_invoice, -self.months, anchor_day) - DAY
         began = self.starts or self.last_invoice
         return through if began is not None and through >= began else None
 
@@ -114,6 +125,10 @@ class Terms:
             labels=tuple(dict.fromkeys(one for one in named if one and one != self.title)),
             obstacle=self.obstacle(today),
         )
+
+
+def _ends_month(day: date) -> bool:
+    return (day + DAY).day == 1
 
 
 def terms(row: payloads.Recurring) -> Terms:

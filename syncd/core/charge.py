@@ -58,11 +58,13 @@ class Charge:
 
 
 def charge(
-    price: Price, before: Decimal, to: Decimal, *, currency: str, house: str, cost: Cost, started: bool, used: Decimal
-) -> Charge:
+    price: Price, before: Decimal, to: Decimal, *, currency: str, house: str, cost: Cost, started: bool, used: Decimal,
+    paid: Decimal | None = None,
+) -> Charge:  # fmt: skip
     """From `before` to `to` units. `started`: something of the period is charged already, so that its fees are, too.
     `currency`: what the agreement bills in; `house`: what a price without a currency is in. `used`: what `to` stands
-    for, before `least` lifted it.
+    for, before `least` lifted it. `paid`: what was charged for `before`, where that is known: a fee that was due
+    without any use stands as a unit, and is not the price of one.
 
     Raises Unpriced, with a sentence, also where more units would cost less money: such a line cannot be written.
     """
@@ -72,6 +74,12 @@ def charge(
     unit = unit_cost(price, told, cost)
     whole = amount_of(price, used if to == least(price, used, told, unit) else to, told, unit)
     stood = amount_of(price, before, told, unit).amount if started else ZERO
+    if (
+        started
+        and before == least(price, ZERO, told, unit)
+        and paid == (fee := amount_of(price, ZERO, told, unit).amount)
+    ):
+        stood = fee
     moved = whole.amount - stood
     if moved and (moved > 0) != (to > before):
         raise Unpriced(
@@ -100,6 +108,23 @@ def least(price: Price, used: Decimal, currency: str, cost: Decimal | None) -> D
     if used > 0 or amount_of(price, ZERO, currency, cost).amount == 0:
         return used
     return Decimal(1)
+
+
+def only_fee(price: Price, units: Decimal, paid: Decimal | None, currency: str) -> str:
+    """A sentence where as many units stand as are used, and all that was `paid` for them is the fee that was due before
+    anything was used: no line of no units could say the rest."""
+    if price.markup is not None or not units or not paid:
+        return ""
+    try:
+        fee, due = (amount_of(price, one, currency).amount for one in (ZERO, units))
+    except Unpriced:
+        return ""  # told when it is priced
+    if fee != paid or fee == due:
+        return ""
+    return (
+        f"{plain_money(fee, currency)} was charged before anything was used, and {plain(units)} cost "
+        f"{plain_money(due, currency)}: charge the difference by hand"
+    )
 
 
 def lifted(price: Price | None, counted: Counted, house: str) -> Counted:

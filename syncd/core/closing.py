@@ -10,9 +10,11 @@ invoice brings what was dated into it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 
 from syncd.core import keys, meters
 from syncd.core.entries import DATED, Intent, LineHistory, Past
@@ -123,11 +125,23 @@ def postpone(
     return late, f"{closed}; approve to post it into {days}, named as for {intent.period}"
 
 
-def true_period(period: Period, marker: str, starts: date, past: Past, identity: str) -> Period | None:
+def known_periods(past: Past) -> Mapping[str, list[str]]:
+    """Family of syncd's own dated lines -> the periods that the ledger knows of it, as texts."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for identity in past.lines:
+        if family := keys.family(identity):
+            found[family].append(identity[len(family) + 1 :])
+    return found
+
+
+def true_period(
+    period: Period, marker: str, starts: date, past: Past, identity: str, known: Iterable[str] = ()
+) -> Period | None:
     """The period that a dated line of syncd's belongs to, by its mark; None where its days tell.
 
-    `period`: any period of the agreement; `identity`: that of the rule's dated lines without the period. Marks are
-    derived from keys and keys from periods, so that no list of them is needed.
+    `period`: any period of the agreement; `identity`: that of the rule's dated lines without the period; `known`: the
+    periods that the ledger knows of them, in which no shape is guessed: a first period may be short, or the agreement
+    may have been changed since. Marks are derived from keys and keys from periods, so that no list of them is needed.
     """
     while starts > period.last:
         period = following(period)
@@ -136,13 +150,28 @@ def true_period(period: Period, marker: str, starts: date, past: Past, identity:
     before = [period]
     for _ in range(_REACH - 1):
         before.append(preceding(before[-1]))
-    for one in before:
-        known = past.lines.get(f"{identity}{one}")
+    guessed = {str(one) for one in before}
+    others = (parse_period(text) for text in known if text not in guessed)
+    for one in chain(before, others):
+        history = past.lines.get(f"{identity}{one}")
         # One more generation than ended may have been named.
-        if known is not None and marker in _marks(past, identity, one, range(known.generation + 2)):
+        if history is not None and marker in _marks(past, identity, one, range(history.generation + 2)):
             return one
     # A restored ledger knows fewer generations of a period than were posted, or does not know the period at all.
     return next((one for one in before[:_FORGOTTEN] if marker in _marks(past, identity, one, _GENERATIONS)), None)
+
+
+def billed_beside(period: Period, past: Past, identity: str, known: Iterable[str]) -> str:
+    """A sentence where another period of the same lines is billed and has days in common with this one: somebody moved
+    the agreement's periods, or they are no months. `identity` and `known` as in `true_period`."""
+    for one in map(parse_period, known):
+        shared = one != period and one.first <= period.last and period.first <= one.last
+        if shared and past.lines.get(f"{identity}{one}", _NOTHING).own_quantity:
+            return (
+                f"{period} has days in common with {one}, which is billed: look, then approve this, or reject it and "
+                "bill by hand what is missing"
+            )
+    return ""
 
 
 def is_forgotten(marker: str, period: Period, past: Past, identity: str) -> bool:

@@ -13,7 +13,7 @@ from syncd.core.entries import IN_FLIGHT, EntryState, Intent, LineHistory, Past
 from syncd.core.resolve import Target
 from syncd.core.rules import Rule
 from syncd.model import Agreement, BilledLine, Operation, Posting, Product
-from syncd.money import plain, round_money
+from syncd.money import ZERO, plain, round_money
 from syncd.periods import DAY, Period, following
 
 _NOTHING = LineHistory()
@@ -152,6 +152,14 @@ def own_before(history: LineHistory) -> Decimal:
     if waiting is None or waiting.state is not EntryState.PLANNED:
         return history.own_quantity
     return history.own_quantity - (waiting.intent.to - waiting.intent.before)
+
+
+def paid_before(history: LineHistory) -> Decimal | None:
+    """The money of what `own_before` sums up; None where it is not all known."""
+    waiting = history.open
+    if waiting is None or waiting.state is not EntryState.PLANNED or history.own_amount is None:
+        return history.own_amount
+    return history.own_amount - (waiting.intent.signed_amount or ZERO)
 
 
 def _first_day(site: Site) -> date:

@@ -153,14 +153,16 @@ class Settled:
 class LineHistory:
     """What the ledger knows of one identity. `generation`: its terminal entries so far. `own_quantity`: the sum of
     syncd's own lines under it (only dated lines have one): what is planned or may have left counts as if posted, what
-    is held does not. `recent`: the posted entry before the newest and the newest, which is `posted`; fewer where there
-    are not so many. They show whether somebody puts back what syncd writes."""
+    is held does not; `own_amount`: the same of their money, None where some has none. `recent`: the posted entry before
+    the newest and the newest, which is `posted`; fewer where there are not so many. They show whether somebody puts
+    back what syncd writes."""
 
     generation: int = 0
     open: Entry | None = None
     closed: Closed | None = None
     posted: Settled | None = None
     own_quantity: Decimal = Decimal(0)
+    own_amount: Decimal | None = None
     recent: tuple[Settled, ...] = ()
 
 

@@ -30,7 +30,7 @@ class Guard(StrEnum):
     MAX_AMOUNT = "max_amount"
     GONE = "gone"  # the customer is gone from a source; `to_zero` says what happens then
     OSCILLATION = "oscillation"  # another writer puts back what syncd writes
-    EARLIER_PERIOD = "earlier_period"  # a later period was posted for already: the clock fell back
+    EARLIER_PERIOD = "earlier_period"  # a later period was posted for already, or one that shares days with it
     RESTORED = "restored"  # the ledger may have forgotten what it billed for a period that is over
     SKU_NOT_SEEN = "sku_not_seen"  # no customer of the source has what the rule counts
     UNREAD_DAYS = "unread_days"  # too many days of a closed period were not read whole

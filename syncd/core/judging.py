@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from syncd.core import closing, commitments, keys, meters, policy, true_up_line, true_up_quantity, true_up_usage
-from syncd.core.counting import Counted
+from syncd.core.charge import only_fee
+from syncd.core.counting import Counted, target
 from syncd.core.effects import Effect, Site, choose_agreement
 from syncd.core.entries import IN_FLIGHT, Closed, LineHistory, Settled, Sighting
 from syncd.core.findings import Number
@@ -24,7 +25,7 @@ from syncd.core.rules import Customer, Direction, Rule, TrueUp
 from syncd.core.true_up import NOTHING, Meddling, Way
 from syncd.model import BilledLine, Operation, State
 from syncd.money import ZERO, plain
-from syncd.periods import DAY, Period
+from syncd.periods import DAY, Period, parse_period
 
 WAYS: Mapping[TrueUp, Way] = {
     TrueUp.QUANTITY: true_up_quantity,
@@ -82,10 +83,25 @@ def rule_on(
         bound = commitments.told(wanted, place.billed, bought.terms, desk.moment.today)
         wanted, until = policy.held_back(wanted, place.billed, bought.terms, desk.moment.today)
     if policy.within_tolerance(rule, wanted, place.billed):
+        if short := _only_fee(desk, customer, rule, used, place):
+            return Ruling(Action.BLOCKED, short, counted.target - place.billed)
         return _in_doubt(desk, customer, rule, place, _settled_line(counted, place, until, bound))
     ruling = _judge(desk, customer, rule, used, counted, place, wanted)
     committed = f"{plain(wanted)} are committed until {until - DAY}" if until is not None else ""
     return replace(ruling, reason="; ".join(part for part in (ruling.reason, committed, bound) if part))
+
+
+def _only_fee(desk: Desk, customer: Customer, rule: Rule, used: Number, place: Place) -> str:
+    """As `charge.only_fee`, of syncd's own lines of the period."""
+    found, units = place.target, target(rule, used.quantity).target
+    if rule.price is None or found is None or found.product is None:
+        return ""
+    for agreement in found.agreements:
+        of = (found.product.id, customer.name, rule.name, str(place.period))
+        history = desk.past.lines.get(keys.dated(home(rule), agreement.id, *of), NOTHING)
+        if history.own_quantity == units and history.open is None:
+            return only_fee(rule.price, units, history.own_amount, rule.price.currency or desk.house.currency)
+    return ""
 
 
 def _less_than_nothing(used: Number, counted: Counted) -> str:
@@ -316,8 +332,8 @@ def _no_draft(desk: Desk, site: Site, effects: Iterable[Effect]) -> str:
 
 def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period | None) -> str:
     """A sentence where a dated line would be posted while today's period lies before one that such a line was posted
-    for already: the clock fell back, or once ran ahead. `running`: today's period, where the line is for one that is
-    over; nothing can have been posted for it yet."""
+    for already: the clock fell back, or once ran ahead; or where it shares days with another period that is billed.
+    `running`: today's period, where the line is for one that is over; nothing can have been posted for it yet."""
     today = running or site.period
     for effect in effects:
         family = keys.family(effect.identity)
@@ -331,6 +347,9 @@ def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period 
                 f"today's period is {today}, and a line was posted for {latest} already; "
                 "look at the machine's clock before you approve this"
             )
+        of = parse_period(effect.period)
+        if family and (twice := closing.billed_beside(of, desk.past, f"{family}:", desk.known.get(family, ()))):
+            return twice
     return ""
 
 

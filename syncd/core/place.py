@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
 from syncd.core import keys
 from syncd.core.charge import NO_COST, Cost
-from syncd.core.closing import true_period
+from syncd.core.closing import known_periods, true_period
 from syncd.core.entries import Past
 from syncd.core.resolve import NO_METER, Resolution, Resolved, Target, View, find_target
 from syncd.core.rules import Customer, House, Rule, TrueUp
@@ -21,7 +21,8 @@ from syncd.periods import Period, month_of
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What every line is drawn from. `products`: rule name -> the products that its `bill` names. `latest`: family of
-    syncd's own dated lines (their identity without the period) -> the latest period that anything was posted for."""
+    syncd's own dated lines (their identity without the period) -> the latest period that anything was posted for;
+    `known`: the same -> all periods that the ledger knows of it."""
 
     house: House
     views: Mapping[str, View]
@@ -33,6 +34,10 @@ class Desk:
     prefix: str
     products: Mapping[str, Sequence[Product]]
     latest: Mapping[str, str]
+    known: Mapping[str, Sequence[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", known_periods(self.past))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,15 @@ def locate(desk: Desk, customer: Customer, rule: Rule) -> Place:
 
 
 def _in_its_period(desk: Desk, customer: Customer, rule: Rule, line: BilledLine, period: Period) -> BilledLine:
-    """A late line stands in the days of a later period; it is counted in the one that it was posted for."""
+    """A late line stands in the days of a later period, and the agreement's periods may have been moved since: a line
+    is counted in the one that it was posted for. In any other it is there, and none of it counts."""
     if line.starts is None or line.meter:
         return line
     name = keys.dated(home(rule), line.agreement_id, line.product_id, customer.name, rule.name, "")
-    own = true_period(period, line.marker, line.starts, desk.past, name)
-    return line if own is None or line.starts in own else replace(line, starts=own.first, ends=own.last)
+    own = true_period(period, line.marker, line.starts, desk.past, name, desk.known.get(keys.family(name), ()))
+    if own is None:
+        return line
+    return replace(line, starts=own.first, ends=own.last) if own == period else replace(line, quantity=ZERO)
 
 
 def own_in(target: Target, period: Period) -> Decimal:

@@ -69,14 +69,16 @@ class Way(Protocol):
 _LATE = len("for 2026-11-15/2026-12-14: ")
 
 
-def charged(site: Site, before: Decimal, to: Decimal, used: Number, *, started: bool) -> Charge | None:
+def charged(
+    site: Site, before: Decimal, to: Decimal, used: Number, *, started: bool, paid: Decimal | None = None
+) -> Charge | None:
     """What it costs to go from `before` to `to` units of the period, None where the billing system owns the price.
-    `started`: some of the period is charged already. Raises Unpriced."""
+    `started`: some of the period is charged already; `paid`: how much by syncd. Raises Unpriced."""
     if site.rule.price is None:
         return None
     return charge(
         site.rule.price, before, to, currency=site.currency, house=site.house, cost=site.cost, started=started,
-        used=target(site.rule, used.quantity).target,
+        used=target(site.rule, used.quantity).target, paid=paid,
     )  # fmt: skip
 
 

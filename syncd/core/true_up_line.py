@@ -6,7 +6,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from syncd.core import keys
-from syncd.core.effects import Site, line_effects, own_before, own_identity
+from syncd.core.effects import Site, line_effects, own_before, own_identity, paid_before
 from syncd.core.entries import IN_FLIGHT
 from syncd.core.findings import Number
 from syncd.core.place import Desk, Place, own_in
@@ -24,7 +24,8 @@ def identity(site: Site) -> str:
 
 def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal, *, fresh: bool) -> Proposal:
     """A line for what is missing, or a credit; the total is judged against that of the last closed period."""
-    own = own_before(desk.past.lines.get(own_identity(site), NOTHING))
+    history = desk.past.lines.get(own_identity(site), NOTHING)
+    own = own_before(history)
     recurring = site.line.quantity if site.line else ZERO
     due = max(wanted - recurring, ZERO)  # what syncd added is taken back before a person must lower the line
     if wanted < recurring and own <= 0:
@@ -37,7 +38,9 @@ def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decim
         due = previous  # as much as in the last period is no increase: only what goes beyond it waits
     step = (previous, due) if previous > 0 else None
     try:
-        money = charged(site, recurring + own, recurring + due, used, started=recurring + own > 0)
+        money = charged(
+            site, recurring + own, recurring + due, used, started=recurring + own > 0, paid=paid_before(history)
+        )
     except Unpriced as why:
         return Proposal((), step, str(why), unpriced=True)
     text = text_of(desk, site, used, quantity=due - own, before=own, to=due, priced=money)

@@ -19,7 +19,7 @@ from syncd.core.aggregate import Day, Track, Usage, days_json, days_of, usage
 from syncd.core.charge import lifted
 from syncd.core.closing import is_forgotten
 from syncd.core.counting import Counted, Step, matching, target, total
-from syncd.core.effects import Site, choose_agreement, line_effects, own_before, own_identity
+from syncd.core.effects import Site, choose_agreement, line_effects, own_before, own_identity, paid_before
 from syncd.core.entries import LineHistory
 from syncd.core.findings import Number
 from syncd.core.place import Desk, Place, home
@@ -275,12 +275,13 @@ def identity(site: Site) -> str:
 
 def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decimal, *, fresh: bool) -> Proposal:
     """One line for the whole period; a correction where it was billed already. Judged against the period before."""
-    own = own_before(desk.past.lines.get(own_identity(site), NOTHING))
+    history = desk.past.lines.get(own_identity(site), NOTHING)
+    own = own_before(history)
     previous = desk.past.lines.get(own_identity(site, preceding(site.period)), LineHistory()).own_quantity
     step = (previous, wanted) if previous > 0 else None
     alone = replace(site, line=None)  # at the catalogue's price, whatever a recurring line of the product costs
     try:
-        money = charged(alone, own, wanted, used, started=own > 0)
+        money = charged(alone, own, wanted, used, started=own > 0, paid=paid_before(history))
     except Unpriced as why:
         return Proposal((), step, str(why), unpriced=True)
     template = f"{{product}}, {{period}}: {{used}} used ({used.reason})"

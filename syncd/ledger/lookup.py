@@ -123,7 +123,9 @@ def chunks(values: Collection[str]) -> Iterator[Sequence[str]]:
 
 @lru_cache(maxsize=4)
 def _dated(only: ColumnElement[bool]) -> Select[Any]:
-    return select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity).where(IS_DATED, only)
+    return select(entry.c.identity, entry.c.operation, entry.c.state, entry.c.quantity, entry.c.amount).where(
+        IS_DATED, only
+    )
 
 
 def counted(row: Mapping[str, Any]) -> Decimal:
@@ -133,6 +135,14 @@ def counted(row: Mapping[str, Any]) -> Decimal:
         return ZERO
     quantity = number(row["quantity"], f"an entry of {row['identity']}")
     return -quantity if row["operation"] == Operation.POST_CREDIT else quantity
+
+
+def _money(row: Row[Any]) -> Decimal | None:
+    """What an entry adds to the money of syncd's own lines; None where no price was known. Raises LedgerBroken."""
+    if row.amount is None:
+        return None
+    amount = abs(number(row.amount, f"an entry of {row.identity}"))
+    return -amount if row.operation == Operation.POST_CREDIT else amount
 
 
 def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
@@ -195,12 +205,14 @@ class _Histories(Mapping[str, LineHistory]):
         recent = tuple(_settled(row) for row in posted)
         # Summed here and not by the database, which would sum text as binary floats.
         own = sum((counted(dict(row._mapping)) for row in self.dated.get(identity, ())), ZERO)
+        money = [_money(row) for row in self.dated.get(identity, ()) if row.state in _COUNTED]
         return LineHistory(
             generation=ended.generation if ended is not None else 0,
             open=self.opened.get(identity),
             closed=_closed(ended) if ended is not None else None,
             posted=recent[-1] if recent else None,
             own_quantity=own,
+            own_amount=None if None in money else sum((one for one in money if one is not None), ZERO),
             recent=recent,
         )
 

@@ -118,6 +118,7 @@ class Book:
             closed=_closed(closed) if closed else None,
             posted=_settled(last) if last else None,
             own_quantity=self._own(mine),
+            own_amount=self._money(mine),
             recent=tuple(_settled(one) for one in posted[-2:]),
         )
 
@@ -127,6 +128,10 @@ class Book:
             if one.intent.operation in DATED and one.state in COUNTED:
                 total += one.intent.posting.quantity * (-1 if one.intent.operation is Operation.POST_CREDIT else 1)
         return total
+
+    def _money(self, mine: Iterable[Entry]) -> Decimal | None:
+        amounts = [one.intent.signed_amount for one in mine if one.intent.operation in DATED and one.state in COUNTED]
+        return None if None in amounts else sum((one for one in amounts if one is not None), Decimal(0))
 
     def write(self, writing: Writing) -> None:
         """What the ledger does with a plan's writing, in one transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -137,6 +138,34 @@ def test_several_costs_are_none() -> None:
             Price(Unit(None), markup=D(15)), D(0), D(1), currency="USD", house="USD",
             cost=Cost(problem="the vendor tells several for it: 1 USD and 2 USD"), started=False, used=D(1),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uses", "amounts", "due", "action"),
+    [
+        ((0, 3), ["20.00", "36.00"], "56.00", "none"),
+        ((0, 1, 2, 5), ["20.00", "24.00", "36.00"], "80.00", "none"),
+        ((0, 0, 2), ["20.00", "24.00"], "44.00", "none"),
+        ((0, 1), ["20.00"], "32.00", "blocked"),
+        ((1, 1), ["32.00"], "32.00", "none"),
+        ((1, 5), ["32.00", "48.00"], "80.00", "none"),
+    ],
+)
+def test_a_fee_that_was_due_before_anything_was_used_is_not_the_price_of_a_unit(
+    uses: tuple[int, ...], amounts: list[str], due: str, action: str
+) -> None:
+    book, psa = Book(), Psa()
+    for number, used in enumerate(uses):
+        base = line_world(used, HOUSE)
+        for again in range(2):
+            plan = step(base, book, psa, NOW + timedelta(hours=2 * number + again))
+
+    assert [one.amount for one in psa.done] == [D(one) for one in amounts]
+    assert plan.lines[0].action == action
+    if action == "blocked":
+        assert f"20.00 was charged before anything was used, and 1 cost {due}" in plan.lines[0].reason
+    else:
+        assert sum(D(one) for one in amounts) == amount_of(HOUSE, D(uses[-1]), "USD").amount == D(due)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.periods import DAY, Period, add_months, local_date, month_of, parse_period, period_on
+from syncd.periods import (
+    DAY,
+    Period,
+    add_months,
+    following,
+    local_date,
+    month_of,
+    parse_period,
+    period_on,
+    preceding,
+)
 
 DAYS = st.dates(date(2019, 1, 1), date(2033, 12, 31))
 
@@ -120,6 +130,54 @@ def test_periods_from_an_anchor_tile_the_calendar(day: date, anchor: date, month
 )
 def test_periods_of_agreements(day: date, anchor: date, months: int, text: str) -> None:
     assert str(period_on(day, anchor, months)) == text
+
+
+@given(DAYS, st.integers(29, 31), st.sampled_from([1, 2, 3, 6, 12]))
+@settings(max_examples=100)
+def test_an_anchor_that_was_clamped_tiles_as_the_day_that_is_wanted(day: date, anchor_day: int, months: int) -> None:
+    """Whichever of its first days is known, also one in February."""
+    anchors = [add_months(date(2026, 1, 1), months * step, anchor_day) for step in (0, 1, 13)]
+    periods = {period_on(day, anchor, months, anchor_day) for anchor in anchors}
+
+    assert len(periods) == 1
+    (period,) = periods
+    assert period_on(period.last + DAY, anchors[0], months, anchor_day).first == period.last + DAY
+
+
+@pytest.mark.parametrize(
+    ("odd", "after", "before"),
+    [
+        ("2026-11-20/2026-11-30", "2026-12", "2026-10-20/2026-11-19"),  # a first one, until the month ends
+        ("2026-11-30/2026-11-30", "2026-12", "2026-10-30/2026-11-29"),
+        ("2026-11-20/2026-12-14", "2026-12-15/2027-01-14", "2026-10-20/2026-11-19"),
+        ("2026-11-20/2026-12-31", "2027-01", "2026-10-20/2026-11-19"),  # longer than a month
+        ("2026-12-01/2026-12-14", "2026-12-15/2027-01-14", "2026-11"),  # the last one before the day was moved
+        ("2026-02-10/2026-02-27", "2026-02-28/2026-03-27", "2026-01-10/2026-02-09"),
+        ("2028-02-20/2028-02-28", "2028-02-29/2028-03-28", "2028-01-20/2028-02-19"),
+        ("2026-12-01/2026-12-30", "2026-12-31/2027-01-30", "2026-11"),  # of 30 days
+    ],
+)
+def test_a_period_of_odd_length_is_met_by_whole_months(odd: str, after: str, before: str) -> None:
+    period = parse_period(odd)
+
+    assert str(following(period)) == after
+    assert str(preceding(period)) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("2026-01-31/2026-02-27", "2026-02-28/2026-03-30"),
+        ("2026-02-28/2026-03-30", "2026-03-31/2026-04-29"),
+        ("2026-02-28/2026-03-27", "2026-03-28/2026-04-27"),
+        ("2026-10-01/2026-12-31", "2027-01-01/2027-03-31"),
+    ],
+)
+def test_whole_months_keep_their_day(text: str, after: str) -> None:
+    period = parse_period(text)
+
+    assert str(following(period)) == after
+    assert preceding(following(period)) == period
 
 
 def test_months_are_added_with_the_wanted_day_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -54,6 +55,25 @@ def test_each_past_is_told_as_it_was(
         assert (found.posted.to if found.posted else None) == (recent[-1] if recent else None)
         assert found.own_quantity == Decimal(own)
         assert (found.open is not None) is (name == "new")
+
+
+def test_the_money_of_own_lines_is_summed_with_its_signs_or_not_known(ledger: Ledger) -> None:
+    def posted(name: str, generation: int, operation: Operation, amount: str | None) -> None:
+        before, to = ("2", "1") if generation else ("0", "2")
+        wanted = intent(name, generation=generation, before=before, to=to, operation=operation)
+        money = Decimal(amount) if amount is not None else None
+        [entry] = ledger.write("c1", (), [replace(wanted, amount=money)])
+        claimed = ledger.sending(entry)
+        assert claimed is not None
+        ledger.settle(claimed, EntryState.POSTED)
+
+    for number, (operation, amount) in enumerate([(Operation.POST_LINE, "56.10"), (Operation.POST_CREDIT, "14.03")]):
+        posted("both", number, operation, amount)
+        posted("one without a price", number, operation, amount if number else None)
+
+    lines = ledger.past().lines
+    assert lines["both"].own_amount == Decimal("42.07")
+    assert lines["one without a price"].own_amount is None
 
 
 def test_the_past_is_of_the_moment_at_which_it_was_read(lived: Ledger) -> None:

@@ -239,7 +239,7 @@ def recurring(**fields: Any) -> Recurring:
          "2026-11", date(2026, 10, 31), date(2026, 9, 30)),
         # no name of the period: the two dates tell it
         ({"lastcreated": "2026-10-31", "nextcreationdate": "2026-11-30", "startdate": "2025-01-31"},
-         "2026-10-30/2026-11-29", date(2026, 11, 29), date(2026, 10, 29)),
+         "2026-10-31/2026-11-29", date(2026, 11, 29), date(2026, 10, 30)),
         ({"lastcreated": "2026-11-01", "nextcreationdate": "2026-11-19", "startdate": "2025-01-01"},
          None, date(2026, 11, 18), None),
         ({"periodname": "Every blue moon", "nextcreationdate": "2026-12-01", "startdate": "2025-01-01"},
