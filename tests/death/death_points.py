@@ -48,7 +48,7 @@ ARRIVALS = (
     (r"after ledger\.open$", 1),
     (r"after ledger\.begin_cycle$", 2),
     (r"before posting\.recover/posting\.probe$", 19),
-    (r"after posting\.recover/posting\.probe/\w+\.find$", 20),
+    (r"after posting\.recover/posting\.probe/posting\._look/\w+\.find$", 20),
     (r"after posting\.recover$", 2),
     (r"before \w+\.(customers|products|counts|lines|booked)$", 3),
     (r"before (\w+\.refusal|\w+\.wire|ledger\.entries)$", 4),

@@ -87,7 +87,7 @@ def test_nobody_takes_over_from_a_process_that_sleeps(scene: Callable[[str], Sce
 FENCED = (
     ("ledger.write", "before"),
     ("ledger.write", "after"),
-    ("posting._post/cw.find", "after"),
+    ("posting._post/posting._look/cw.find", "after"),
     ("posting._post/posting._send/ledger.sending", "before"),
 )
 

@@ -29,9 +29,9 @@ _SEND_AND_CLAIM = """\
         return [_outcome(ledger, one, alone, answer)] if alone is not None else []
 """
 _LEAVES = "                reply = self._exchange(self._sending, request, auth or self._auth)\n"
-_TWO_LOOKS = "    again = one.connection.find(entry.intent.posting)\n"
+_TWO_LOOKS = "    again = _look(one, entry)\n"
 _QUIET = "    if not believed or now - doubtful_since < _delivery(one, entry).request_life:\n"
-_LOST = "            return _look_once(ledger, one, _settle(ledger, claimed, EntryState.UNKNOWN, reason))\n"
+_LOST = "            return _look_once(ledger, one, _settle(ledger, claimed, EntryState.UNKNOWN, reason), reason)\n"
 _KEY = '    return digest("key", installation, operation, identity, period, str(generation))\n'
 
 POSTING_DEFECTS: tuple[Defect, ...] = (
@@ -212,7 +212,7 @@ POSTING_DEFECTS: tuple[Defect, ...] = (
         "no look before sending",
         "What a person wrote between plan and posting is overwritten.",
         POSTING,
-        "        overtaken = _look_before(one, entry, one.connection.find(entry.intent.posting))\n",
+        "        overtaken = _look_before(one, entry, _look(one, entry))\n",
         "        overtaken = None\n",
         f"{STEPS}::test_what_somebody_wrote_meanwhile_is_not_overwritten",
     ),
