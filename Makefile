@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built-for
 # Whole files go to one process, because their fixtures start servers; three, because tests also wait. ARGS="-n 0 …" runs in one, for a debugger.
+# The quick ones in their own order: that by size would begin the longest, which is one test, last.
 # Bytecode is kept whatever the caller's environment says: without it each process compiles every test, 20 s each.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.14 python
@@ -33,7 +34,7 @@ demo: $(STAMP) ## sandboxes of all vendors, the daemon against them, the dashboa
 	@$(BIN)/syncd demo
 
 test: $(STAMP) ## the quick tests; ARGS="tests/core -x" narrows them
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) --no-loadscope-reorder $(ARGS)
 
 slow: $(STAMP) ## the tests that take long or need system packages
 	@$(PYTEST) -m slow $(ARGS)

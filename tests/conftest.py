@@ -16,6 +16,12 @@ import pytest
 import structlog
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The schedules of the simulation go first. They take a minute in processes of their own, which stand back for all
+    others: at the end one processor would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_simulation.py")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _made_once() -> Iterator[None]:
     """The tree of commands, the look for connectors, the ledger's statements, the tables of an empty ledger."""

@@ -28,7 +28,7 @@ DONE = ("drop_after", "500_after", "truncate")
 REFUSED = "unauthorized"
 CASES = [*FAULTS, "stale"]
 # What the quick run leaves out: these differ from their neighbours by little.
-NIGHTLY = ("slow", "drop_before", "500_before", "unavailable", "throttle", "html", "redirect", "truncate", "stale")
+NIGHTLY = tuple("slow drop_before 500_before 500_after unavailable throttle html redirect truncate stale".split())
 AUTOMATIC = [one for one in OFFERED if ALL[one[0]].abilities.operations[one[1]].vendor_class != "D"]
 
 

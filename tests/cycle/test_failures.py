@@ -191,6 +191,7 @@ def test_a_slow_answer_about_one_customer_stops_nobody_else(pair: Stage) -> None
     assert only_birchwood(pair)
 
 
+@pytest.mark.slow
 def test_a_sign_in_host_that_does_not_answer_is_not_waited_for(pair: Stage) -> None:
     pair.configure(m365={"timeout": "0.5s"})
     pair.graph.double.fail("slow", path=f"{pair.company(ALDER).tenant_id}/oauth2", times=20, seconds=1.2)

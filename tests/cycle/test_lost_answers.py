@@ -101,7 +101,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 # What the quick run leaves out: these differ from their neighbours by little.
-NIGHTLY = ("drop_before", "500_before", "unavailable", "throttle", "html", "truncate")
+NIGHTLY = ("drop_before", "500_before", "unavailable", "throttle", "html", "truncate", "slow")
 STRUCK = [pytest.param(one, marks=[pytest.mark.slow] if one in NIGHTLY else []) for one in (*DONE, *NOT_DONE, *LATE)]
 
 
