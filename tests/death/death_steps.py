@@ -16,7 +16,7 @@ import signal
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib.metadata import entry_points
@@ -144,6 +144,7 @@ def watch() -> None:
     _watch_ledger()
     _watch_posting()
     _watch_connectors()
+    _watch_signing()
     _watch_commits()
     _watch_wire()
     watch_disk()
@@ -188,6 +189,28 @@ def _watching(function: Callable[..., Any]) -> Callable[..., Any]:
         return Watched(context.name, function(connector, settings, context))
 
     return opened
+
+
+def _watch_signing() -> None:
+    """Of a connection's parallel reads, whichever comes first signs in for all: its steps bear no reader's name."""
+    from syncd.connect.auth import ClientCredentials
+    from syncd.connect.rotating import RotatingToken
+
+    for kind in (ClientCredentials, RotatingToken):
+        setattr(kind, "_current", _signing(kind._current))  # noqa: B010
+
+
+def _signing(current: Callable[..., Generator[Any, Any, str]]) -> Callable[..., Generator[Any, Any, str]]:
+    @wraps(current)
+    def signing(auth: Any, refused: str) -> Generator[Any, Any, str]:
+        reader = inside("").rpartition("/")[0]
+        scopes().append(f"{reader.rpartition('/')[2].partition('.')[0]}.sign_in")
+        try:
+            return (yield from current(auth, refused))
+        finally:
+            scopes().pop()
+
+    return signing
 
 
 def _watch_commits() -> None:

@@ -96,7 +96,7 @@ def test_a_death_in_the_renewal_of_the_sign_in(books: Callable[[str], Scene], mo
     monkeypatch.setattr("connectors.quickbooks.sandbox_front.ROTATES", timedelta(0))
     played = books("estimate")
     stage = played.stage
-    steps = [step for step in played.steps if "tokens/bearer" in step.name or "vault" in step.name]
+    steps = [step for step in played.steps if step.name.startswith("books.sign_in/")]
     assert {step.phase for step in steps} == {"before", "half", "after"}
     for step in steps:
         played.die(step)
