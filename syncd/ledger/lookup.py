@@ -137,12 +137,12 @@ def counted(row: Mapping[str, Any]) -> Decimal:
     return -quantity if row["operation"] == Operation.POST_CREDIT else quantity
 
 
-def _money(row: Row[Any]) -> Decimal | None:
-    """What an entry adds to the money of syncd's own lines; None where no price was known. Raises LedgerBroken."""
+def _money(row: Row[Any], units: Decimal) -> Decimal | None:
+    """What an entry that is `counted` as so many units adds to the money of syncd's own lines; None where no price was
+    known. Raises LedgerBroken."""
     if row.amount is None:
         return None
-    amount = abs(number(row.amount, f"an entry of {row.identity}"))
-    return -amount if row.operation == Operation.POST_CREDIT else amount
+    return abs(number(row.amount, f"an entry of {row.identity}")).copy_sign(units)
 
 
 def _portions(identities: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
@@ -204,14 +204,14 @@ class _Histories(Mapping[str, LineHistory]):
             posted = (ended,)
         recent = tuple(_settled(row) for row in posted)
         # Summed here and not by the database, which would sum text as binary floats.
-        own = sum((counted(dict(row._mapping)) for row in self.dated.get(identity, ())), ZERO)
-        money = [_money(row) for row in self.dated.get(identity, ()) if row.state in _COUNTED]
+        rows = [(row, counted(dict(row._mapping))) for row in self.dated.get(identity, ())]
+        money = [_money(row, units) for row, units in rows if row.state in _COUNTED]
         return LineHistory(
             generation=ended.generation if ended is not None else 0,
             open=self.opened.get(identity),
             closed=_closed(ended) if ended is not None else None,
             posted=recent[-1] if recent else None,
-            own_quantity=own,
+            own_quantity=sum((units for _, units in rows), ZERO),
             own_amount=None if None in money else sum((one for one in money if one is not None), ZERO),
             recent=recent,
         )

@@ -70,9 +70,10 @@ def test_the_money_of_own_lines_is_summed_with_its_signs_or_not_known(ledger: Le
     for number, (operation, amount) in enumerate([(Operation.POST_LINE, "56.10"), (Operation.POST_CREDIT, "14.03")]):
         posted("both", number, operation, amount)
         posted("one without a price", number, operation, amount if number else None)
+        posted("usage", number, Operation.REPORT_USAGE, amount)
 
     lines = ledger.past().lines
-    assert lines["both"].own_amount == Decimal("42.07")
+    assert lines["both"].own_amount == lines["usage"].own_amount == Decimal("42.07")
     assert lines["one without a price"].own_amount is None
 
 
