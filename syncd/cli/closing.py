@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from syncd.config import Config
     from syncd.core.close import Check
-    from syncd.core.entries import Entry
     from syncd.core.tie_out import TieOut
-    from syncd.ledger import Ledger
     from syncd.periods import Period
 
 
@@ -37,8 +35,8 @@ def close(
     as_csv: Annotated[bool, typer.Option("--csv", help="The tie-out, one row for each product that differs.")] = False,
 ) -> int:
     """The month-end checklist: sources fresh, lines settled, nothing unmapped, PSA and books agree. Posts nothing."""
-    from syncd.core.close import checklist, close_json, over
-    from syncd.core.entries import OPEN
+    from syncd.core.close import checklist, close_json, of_period, over
+    from syncd.core.entries import OPEN, EntryState
     from syncd.cycle import look, moment_of
     from syncd.ledger import Ledger
 
@@ -49,7 +47,9 @@ def close(
     past = _clock_of(config, wanted) if wanted else None
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Reading") as tell:
         plan = look(config, mappings, kinds, ledger, past or clock, counting=False, progress=tell)
-        checks = over(plan, _standing(ledger, wanted)) if wanted else checklist(plan, ledger.entries(states=OPEN))
+        entries = ledger.entries(states={*OPEN, EntryState.FAILED} if wanted else OPEN)
+        histories = ledger.histories({one.intent.identity for one in entries}) if wanted else {}
+    checks = over(plan, of_period(entries, histories, wanted)) if wanted else checklist(plan, entries)
     if options(context).json:
         as_of = clock().astimezone(config.house.zone).isoformat(timespec="seconds")
         print_json({"as_of": as_of, "period": period or str(running), **close_json(checks, plan.tie_outs)})
@@ -61,26 +61,6 @@ def close(
     else:
         _print(console(), period or str(running), checks, plan.tie_outs)
     return 1 if any(one.unread for one in checks) else 0 if all(one.green for one in checks) else 3
-
-
-def _standing(ledger: Ledger, period: Period) -> list[Entry]:
-    """The entries of a period that wait, hang, or failed and were not made good since."""
-    from syncd.core.entries import OPEN, EntryState
-    from syncd.periods import parse_period
-
-    found = [
-        one
-        for one in ledger.entries(states={*OPEN, EntryState.FAILED})
-        if (of := parse_period(one.intent.period)).first <= period.last and of.last >= period.first
-    ]
-    known = ledger.histories({one.intent.identity for one in found})
-
-    def stands(one: Entry) -> bool:
-        history = known[one.intent.identity]
-        newest = history.open is None and history.closed is not None and history.closed.id == one.id
-        return newest or one.state is not EntryState.FAILED
-
-    return [one for one in found if stands(one)]
 
 
 def _clock_of(config: Config, period: Period) -> Clock:

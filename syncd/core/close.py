@@ -6,17 +6,18 @@ the billing system and the books agree. What could not be read is never a yes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from syncd.core.changed_amounts import FINDING as CHANGED
-from syncd.core.entries import Entry, EntryState
+from syncd.core.entries import OPEN, Entry, EntryState, LineHistory
 from syncd.core.plan import Plan
 from syncd.core.policy import Action
 from syncd.core.tie_out import TieOut
 from syncd.core.tie_out_shown import tie_out_json
 from syncd.money import plain
+from syncd.periods import Period, parse_period
 
 # So many sentences stand under one question.
 SHOWN = 20
@@ -68,6 +69,18 @@ def over(plan: Plan, standing: Iterable[Entry]) -> tuple[Check, ...]:
     """What can still be asked of a period that is over: lines and mappings say how it is today, so that of that period
     there are its entries in the ledger (`standing`: those that wait, hang or failed) and its invoices."""
     return (sources(plan), Check(_IS_SETTLED, _open(standing)), agreed(plan.tie_outs))
+
+
+def of_period(entries: Iterable[Entry], histories: Mapping[str, LineHistory], period: Period) -> list[Entry]:
+    """Those of a period that wait, hang, or failed and were not made good since. `histories`: those of their lines."""
+
+    def stands(one: Entry) -> bool:
+        history = histories[one.intent.identity]
+        newest = history.open is None and history.closed is not None and history.closed.id == one.id
+        return one.state in OPEN or (one.state is EntryState.FAILED and newest)
+
+    spans = ((one, parse_period(one.intent.period)) for one in entries)
+    return [one for one, of in spans if of.first <= period.last and period.first <= of.last and stands(one)]
 
 
 def _open(entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from syncd.core import keys
 from syncd.core.charge import NO_COST, Cost
-from syncd.core.closing import known_periods, true_period
+from syncd.core.closing import true_period
 from syncd.core.entries import Past
 from syncd.core.resolve import NO_METER, Resolution, Resolved, Target, View, find_target
 from syncd.core.rules import Customer, House, Rule, TrueUp
@@ -34,10 +34,7 @@ class Desk:
     prefix: str
     products: Mapping[str, Sequence[Product]]
     latest: Mapping[str, str]
-    known: Mapping[str, Sequence[str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "known", known_periods(self.past))
+    known: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)

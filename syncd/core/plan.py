@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from syncd.core import keys, ownership
+from syncd.core.closing import known_periods
 from syncd.core.effects import Effect
 from syncd.core.entries import Past, Sighting
 from syncd.core.guards import Guard
@@ -134,6 +135,8 @@ def make_plan(
 ) -> Plan:
     """Compares everything with everything. `counting`: this look counts as a cycle for `settle` (`plan` does not)."""
     suspects = suspect_sources(views, resolution, past, house.safety.source_drop)
+    dated = any(rule.prorate or rule.true_up in _DATED for rule in mappings.rules)
+    known = known_periods(past) if dated else {}
     desk = Desk(
         house=house,
         views=views,
@@ -148,7 +151,8 @@ def make_plan(
             for rule in mappings.rules
             if rule.bill is not None
         },
-        latest=_latest_periods(mappings, past),
+        latest=_latest_periods(known, past),
+        known=known,
     )
     rules = sorted(mappings.rules, key=lambda one: one.name)
     drawn = [
@@ -173,16 +177,10 @@ def make_plan(
     )  # fmt: skip
 
 
-def _latest_periods(mappings: Mappings, past: Past) -> dict[str, str]:
+def _latest_periods(known: Mapping[str, Sequence[str]], past: Past) -> dict[str, str]:
     """Family of syncd's own dated lines -> the latest period of which something stands."""
-    if not any(rule.prorate or rule.true_up in _DATED for rule in mappings.rules):
-        return {}
-    periods: dict[str, list[str]] = defaultdict(list)
-    for identity in past.lines:
-        if family := keys.family(identity):
-            periods[family].append(identity.removeprefix(f"{family}:"))
     latest: dict[str, str] = {}
-    for family, found in periods.items():
+    for family, found in known.items():
         # Newest first, so that few of a long past are looked at.
         for period in sorted(found, key=first_day, reverse=True):
             history = past.lines[f"{family}:{period}"]
