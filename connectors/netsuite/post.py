@@ -24,9 +24,9 @@ from connectors.netsuite.records import (
     customer_of,
     difference,
     external_id,
-    is_syncds,
     line_difference,
     lines_of,
+    lost,
     marks_of,
     record_of,
     sent,
@@ -140,21 +140,22 @@ class Poster:
         return whole(self._api, Marked, select).rows
 
     def _unmarked(self, posting: Posting, record: str) -> Sight:
-        """A shared document that lost its marks cannot say which postings it holds: one with the posting's item may
+        """A shared document that lost marks cannot say which postings it holds: one with the posting's item may
         hold it, and a person looks. A charge is never shared, and known by its own external id."""
         if record == CHARGE:
             return Absent()
         for row in self._listed(posting, record, f"externalid LIKE {beginning(PREFIX[record])}"):
-            if charges(row.memo or "") or not is_syncds(record, row.externalid or ""):
+            if not lost(record, row.externalid or "", row.memo or ""):
                 continue
             shown = self._record(f"{RECORD}/{record}/{number(row.id)}", record)
             if shown is None:
                 raise VendorError("incomplete", f"NetSuite lists the {record} #{number(row.id)} and does not show it")
             lines = lines_of(shown)
             holds = lines is None or any(str(one.item) == posting.product_id for one in lines)
-            if holds and not marks_of(shown) and not _ended(shown):
+            missing = lost(record, row.externalid or "", shown.memo or "")
+            if holds and missing and not _ended(shown):
                 return Moved(
-                    f"{_called(record, shown)} bears syncd's external id, no mark of it any more, and "
+                    f"{_called(record, shown)} bears syncd's external id, {missing}, and "
                     f"{posting.product or posting.product_id}: put its memo back, or {_REMEDY[record]}",
                     perhaps=True,
                 )

@@ -7,7 +7,6 @@ and held against the bytes that were sent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +20,7 @@ from connectors.netsuite.api import create
 from connectors.netsuite.config import NetSuiteSettings
 from connectors.netsuite.own import HOLD
 from connectors.netsuite.payloads import Document, Line, Record
-from syncd.connect.documents import arithmetic, charge, charges, note, number
+from syncd.connect.documents import arithmetic, charge, charges, lost_marks, note, number
 from syncd.connect.values import exact
 from syncd.model import Operation, Posting, Wire
 from syncd.money import plain, round_money
@@ -50,13 +49,12 @@ def record_of(posting: Posting) -> str:
 
 def external_id(postings: Sequence[Posting]) -> str:
     """The document's own id, for ever the same for the same postings."""
-    return number(PREFIX[record_of(postings[0])], postings, _ID_LENGTH).lower()
+    return number(PREFIX[record_of(postings[0])], [one.marker for one in postings], _ID_LENGTH).lower()
 
 
-def is_syncds(record: str, external: str) -> bool:
-    """Whether an external id is one that `external_id` makes."""
-    prefix = PREFIX[record]
-    return re.fullmatch(rf"{prefix}[0-9a-f]{{{_ID_LENGTH - len(prefix)}}}", external.lower()) is not None
+def lost(record: str, external: str, memo: str) -> str:
+    """What a document lost that `external_id` named, in words; "" for a whole one, and for a person's."""
+    return lost_marks(external, PREFIX[record], [one.mark for one in charges(memo)], _ID_LENGTH)
 
 
 def together(posting: Posting) -> str:

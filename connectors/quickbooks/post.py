@@ -95,7 +95,7 @@ class Poster:
         if entity == ESTIMATE:
             body["TxnStatus"] = "Pending"
         if preferences.sales_forms_prefs.custom_txn_numbers:
-            body["DocNumber"] = number(PREFIX, postings, NUMBER_LENGTH)
+            body["DocNumber"] = number(PREFIX, (one.marker for one in postings), NUMBER_LENGTH)
         if preferences.currency_prefs.multi_currency_enabled:
             body["CurrencyRef"] = {"value": self._reader.currency(first.customer_id)}
         if preferences.tax_prefs.using_sales_tax and not facts.american:
@@ -159,7 +159,7 @@ class Poster:
         return {
             "DetailType": "SalesItemLineDetail",
             "Amount": exact(amount),
-            "Description": shortened(posting.description or posting.product, DESCRIPTION_LENGTH),
+            "Description": _words(posting),
             "SalesItemLineDetail": detail,
         }
 
@@ -205,6 +205,10 @@ class Poster:
         raise ValueError("a document needs the days that it covers")
 
 
+def _words(posting: Posting) -> str:
+    return shortened(posting.description or posting.product, DESCRIPTION_LENGTH)
+
+
 def together(posting: Posting) -> str:
     """What names the document that a posting may share: customer, period, date, form and currency."""
     document = posting.options.get("document", DEFAULT)
@@ -242,13 +246,15 @@ def _remote(entity: str, row: Document) -> str:
 
 
 def _paper(entity: str, row: Document, posting: Posting) -> Paper:
+    told = [(line.amount, line.description.strip()) for line in row.line if item_of(line) == posting.product_id]
     return Paper(
         name=f"the {named(entity, row)}",
         record=_remote(entity, row),
         number=row.doc_number or "",
         marks=frozenset(one.mark for one in marks(row)),
         ended=_ended(entity, row),
-        may_hold=any(item_of(line) == posting.product_id for line in row.line),
+        may_hold=bool(told),
+        alike=(sums(posting)[2], _words(posting).strip()) in told,
     )
 
 

@@ -68,11 +68,12 @@ class Poster:
         if len(reference) > REFERENCE_LENGTH:
             raise ValueError("more charges than a reference can name")
         kind, path = ("CreditNote", "CreditNotes") if credit else ("Invoice", "Invoices")
+        marks = [one.marker for one in postings]
         record: dict[str, Any] = {
             "Type": "ACCRECCREDIT" if credit else "ACCREC",
             "Status": "DRAFT",
             "Contact": {"ContactID": first.customer_id},
-            f"{kind}Number": number(_PREFIX, postings, _NUMBER_LENGTH),
+            f"{kind}Number": number(_PREFIX, marks, _NUMBER_LENGTH),
             "Reference": reference,
             "Date": first.ends.isoformat(),
             "LineAmountTypes": "Exclusive",
@@ -82,7 +83,7 @@ class Poster:
             record["CurrencyCode"] = first.currency
         headers = (
             ("content-type", "application/json; charset=utf-8"),
-            ("idempotency-key", number("syncd-", postings, 70).lower()),
+            ("idempotency-key", number("syncd-", marks, 70).lower()),
             (TENANT, self._api.tenant),
         )
         return Wire("PUT", f"{ROOT}{path}?{_QUERY}", json_bytes({path: [record]}), headers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -91,10 +91,19 @@ def legible(charges: Iterable[Charge], name: str, field: str) -> None:
             )
 
 
-def number(prefix: str, postings: Sequence[Posting], length: int) -> str:
-    """A document's number, at most `length` characters: the same for the same postings, another for any others."""
-    digest = hashlib.sha256("\n".join(sorted(posting.key for posting in postings)).encode()).hexdigest()
+def number(prefix: str, marks: Iterable[str], length: int) -> str:
+    """A document's number, at most `length` characters: the same for the same marks, another for any others."""
+    digest = hashlib.sha256("\n".join(sorted(marks)).encode()).hexdigest()
     return f"{prefix}{digest}"[:length].upper()
+
+
+def lost_marks(bears: str, prefix: str, marks: Collection[str], length: int) -> str:
+    """Where a document bears a number that `number` made, and not of the `marks` that are left on it: what it lost, in
+    words. "" for a whole one, and for a person's."""
+    made = re.fullmatch(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}", bears, re.IGNORECASE)
+    if made is None or bears.upper() == number(prefix, marks, length):
+        return ""
+    return "not every mark of it any more" if marks else "no mark of it any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,8 @@ class Paper:
 
     `name`: in words ("the Xero invoice SD-4F…"); `record`: what the ledger calls it; `marks`: those of its charges;
     `ended`: what became of it ("was voided"), "" while it stands; `may_hold`: it has the posting's product, on whatever
-    day: a person may date it anew.
+    day: a person may date it anew; `alike`: it has its product, amount and words, which tells where syncd does not
+    number documents.
     """
 
     name: str
@@ -112,6 +122,7 @@ class Paper:
     marks: frozenset[str]
     ended: str
     may_hold: bool
+    alike: bool = False
 
 
 def the_one(
@@ -119,7 +130,7 @@ def the_one(
 ) -> Paper | Absent | Moved:
     """The document among a customer's that bears a posting's mark and stands; or what became of it.
 
-    One that lost its marks is known by its number, as `number` makes it of `prefix` and `length`: where it holds the
+    One that lost marks is known by its number, as `number` makes it of `prefix` and `length`: where it holds the
     posting alone, for sure; where it is shared, the number tells of all its postings together, and a person looks.
     `field`: where the marks stand ("memo"); `remedy`: how a document is taken back ("void").
     """
@@ -130,15 +141,16 @@ def the_one(
         return Moved(f"{len(standing)} documents bear the mark {posting.marker}: {which}; {remedy} all but one")
     if standing:
         return standing[0]
-    alone = number(prefix, (posting,), length)
+    alone = number(prefix, (posting.marker,), length)
     for one in (*bearing, *(paper for paper in papers if paper.number == alone)):
         became = one.ended or f"no longer bears syncd's mark: its {field} was changed"
         return Moved(f"{one.name} {became}", arrived=one.record)
-    made = re.compile(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}")
     for one in papers:
-        if one.may_hold and not one.marks and not one.ended and made.fullmatch(one.number):
+        lost = lost_marks(one.number, prefix, one.marks, length)
+        shows = f"bears syncd's number, {lost}" if lost else "bears syncd's words, no mark of it any more"
+        if one.may_hold and not one.ended and (lost or (one.alike and not one.marks)):
             return Moved(
-                f"{one.name} bears syncd's number, no mark of it any more, and "
+                f"{one.name} {shows}, and "
                 f"{posting.product or posting.product_id}: put its {field} back, or {remedy} it",
                 perhaps=True,
             )

@@ -183,7 +183,7 @@ class BooksSession(BillingSession):
             raise ValueError(f"the books take no {first.operation}")
         asked = {
             "entity": self._entity(first),
-            "number": number("SD", postings, 21),
+            "number": number("SD", (one.marker for one in postings), 21),
             "document": "",
             "customer": first.customer_id,
             "date": first.ends.isoformat(),

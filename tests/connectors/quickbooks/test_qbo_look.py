@@ -11,7 +11,7 @@ import pytest
 from qbo_kit import INVOICE, LINE, SECOND, Bench, MakeBench, sent
 
 from connectors.quickbooks import sandbox_state as state
-from syncd.connect.documents import number
+from syncd.connect.documents import charge, number
 from syncd.errors import VendorError
 from syncd.model import Absent, Found, Moved, Receipt, Refused, Unknown
 
@@ -19,7 +19,7 @@ from syncd.model import Absent, Found, Moved, Receipt, Refused, Unknown
 
 
 def test_a_number_that_is_somebody_elses_is_refused_and_theirs_left_alone(bench: Bench) -> None:
-    taken = number("SD", [LINE], 21)
+    taken = number("SD", [LINE.marker], 21)
     theirs = {"CustomerRef": {"value": "60"}, "DocNumber": taken, "PrivateNote": "Dana's",
               "Line": [state.sale(bench.double.tables["Item"]["10"], Decimal(1))]}  # fmt: skip
     row = bench.double.create("Estimate", theirs, by_hand=True)
@@ -149,8 +149,8 @@ def test_a_document_whose_memo_was_changed_is_told_and_not_written_twice(bench: 
 
 
 def test_a_shared_document_without_its_memo_makes_a_person_look(bench: Bench) -> None:
-    """Which postings it holds cannot be told, on whatever day a person dated it; another item and a person's own number
-    are none of them."""
+    """Which postings it holds cannot be told, on whatever day and with whatever number of a person's; another item is
+    none of them."""
     assert isinstance(bench.post(LINE, SECOND), Receipt)
     [row] = bench.documents("Estimate")
     bench.double.rival("Estimate", row["Id"], PrivateNote="", TxnDate="2026-11-20")
@@ -162,6 +162,48 @@ def test_a_shared_document_without_its_memo_makes_a_person_look(bench: Bench) ->
         assert (told.arrived, told.perhaps) == ("", True)
     assert isinstance(bench.connect().find(replace(LINE, product_id="77")), Absent)
     bench.double.rival("Estimate", row["Id"], DocNumber="SD-1001")
+    renamed = bench.connect().find(LINE)
+    assert isinstance(renamed, Moved)
+    assert renamed.perhaps
+
+
+def test_a_shared_document_that_lost_one_of_its_marks_makes_a_person_look(bench: Bench) -> None:
+    """The mark that is left does not say that nothing else stands on it; once it is whole again, each is found."""
+    assert isinstance(bench.post(LINE, SECOND), Receipt)
+    [row] = bench.documents("Estimate")
+    whole = row["PrivateNote"]
+    bench.double.rival("Estimate", row["Id"], PrivateNote=whole.replace(f"{LINE.marker} ", "Dana: "))
+
+    told = bench.connect().find(LINE)
+    assert isinstance(told, Moved)
+    assert "bears syncd's number, not every mark of it any more" in told.what
+    assert (told.arrived, told.perhaps) == ("", True)
+
+    bench.double.rival("Estimate", row["Id"], PrivateNote=whole)
+    assert [type(bench.connect().find(one)) for one in (LINE, SECOND, replace(LINE, marker="sd-t1-new"))] == [
+        Found,
+        Found,
+        Absent,
+    ]
+
+
+def test_a_document_with_quickbooks_own_number_is_known_by_its_words(make_bench: MakeBench) -> None:
+    """Without the memo nothing else tells that it is syncd's; another amount, other words and other marks are not."""
+    bench = make_bench(custom_numbers=False)
+    told = bench.post(LINE)
+    assert isinstance(told, Receipt)
+    [row] = bench.documents("Estimate")
+    bench.double.rival("Estimate", row["Id"], PrivateNote="")
+
+    seen = bench.connect().find(LINE)
+    assert isinstance(seen, Moved)
+    assert (
+        "bears syncd's words, no mark of it any more, and M365-BP: put its memo back, or delete or void it" in seen.what
+    )
+    assert (seen.arrived, seen.perhaps) == ("", True)
+    others = (replace(LINE, description="2 seats more"), replace(LINE, amount=Decimal(7), unit_price=Decimal("3.50")))
+    assert [bench.connect().find(one) for one in others] == [Absent()] * 2
+    bench.double.rival("Estimate", row["Id"], PrivateNote=str(charge(replace(LINE, marker="sd-t1-other"), 5)))
     assert isinstance(bench.connect().find(LINE), Absent)
 
 

@@ -28,7 +28,7 @@ def test_a_line_is_a_pending_estimate_that_nobody_is_mailed(bench: Bench) -> Non
     assert wire.path.startswith(f"company/{REALM}/estimate?minorversion=75&requestid=sd-")
     assert len(wire.path.rpartition("requestid=")[2]) <= 50
     assert (told["TxnStatus"], told["EmailStatus"], told["TxnDate"]) == ("Pending", "NotSet", "2026-11-30")
-    assert told["DocNumber"] == number("SD", [LINE], 21)
+    assert told["DocNumber"] == number("SD", [LINE.marker], 21)
     assert len(told["DocNumber"]) == 21
     assert told["PrivateNote"] == "sd-t1-aaaa1111 2 20261101-20261130 for items 10"
     assert told["Line"] == [

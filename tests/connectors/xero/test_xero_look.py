@@ -19,8 +19,10 @@ from syncd.model import Absent, Found, Moved
 def test_two_documents_with_one_mark_are_both_named(bench: Bench) -> None:
     posting = bench.line()
     bench.post(posting)
-    bench.post(replace(posting, key="k1-again"))
-    numbers = [one["InvoiceNumber"] for one in bench.documents()]
+    bench.post(replace(posting, key="k2", marker="sd-t1-bbbb"))
+    one, copy = bench.documents()
+    bench.double.edit("Invoices", copy["InvoiceID"], Reference=one["Reference"])
+    numbers = [one["InvoiceNumber"], copy["InvoiceNumber"]]
     sight = bench.connect().find(posting)
 
     assert isinstance(sight, Moved)
@@ -74,6 +76,21 @@ def test_a_shared_draft_without_its_reference_makes_a_person_look(bench: Bench) 
     assert isinstance(bench.connect().find(replace(first, product="BACKUP-GB")), Absent)
     bench.double.edit("Invoices", made["InvoiceID"], Status="DELETED")
     assert isinstance(bench.connect().find(first), Absent)
+
+
+def test_a_shared_draft_that_lost_one_of_its_marks_makes_a_person_look(bench: Bench) -> None:
+    """The mark that is left does not say that nothing else stands on it."""
+    first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1")
+    connection = bench.connect()
+    connection.send(first, connection.gather([first, second]))
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], Reference=made["Reference"].replace(f"{first.marker} ", "Dana: "))
+
+    sight = bench.connect().find(first)
+    assert isinstance(sight, Moved)
+    assert f"{made['InvoiceNumber']} bears syncd's number, not every mark of it any more" in sight.what
+    assert (sight.arrived, sight.perhaps) == ("", True)
+    assert bench.connect().find(second) == Found(made["InvoiceID"])
 
 
 def test_a_typo_in_the_reference_is_no_other_draft(bench: Bench) -> None:

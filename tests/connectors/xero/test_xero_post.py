@@ -50,7 +50,7 @@ def test_a_draft_is_created_and_never_upserted(bench: Bench) -> None:
 
 def test_number_and_key_are_the_postings_own(bench: Bench) -> None:
     connection = bench.connect()
-    one, again, other = (connection.wire(bench.line(key=key)) for key in ("k1", "k1", "k2"))
+    one, again, other = (connection.wire(bench.line(marker=f"sd-t1-{mark}")) for mark in "aab")
 
     assert one == again
     assert sent(one)["InvoiceNumber"] != sent(other)["InvoiceNumber"]
