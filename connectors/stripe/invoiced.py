@@ -120,7 +120,9 @@ class Invoiced:
         for line in lines:
             if line.currency != invoice.currency:
                 raise VendorError("malformed", f"the Stripe invoice {_name(invoice)} has lines in two currencies")
-            self._line(line, _units(line), _net(line), sums)
+            shown = decimal(line.quantity_decimal, line.id) if line.quantity_decimal else Decimal(line.quantity or 0)
+            units = _units(line, shown)
+            self._line(line, -abs(units) if line.amount < 0 else units, _net(line), sums)
         if shipping:
             sums.add("", "Shipping", (), invoice.currency, Decimal(0), shipping)
         if invoice.pre_payment_credit_notes_amount or invoice.post_payment_credit_notes_amount:
@@ -153,7 +155,7 @@ class Invoiced:
                     sums.add("", credit.description or f"credit {note.id}", (), note.currency, Decimal(0), -amount)
                 else:
                     # Only a line that is taken back whole names its quantity.
-                    self._line(line, -Decimal(credit.quantity or 0), -amount, sums)
+                    self._line(line, -_units(line, Decimal(credit.quantity or 0)), -amount, sums)
 
 
 def _net(line: Line) -> int:
@@ -162,11 +164,11 @@ def _net(line: Line) -> int:
     return line.amount - sum(one.amount for one in line.discount_amounts or ()) - inclusive
 
 
-def _units(line: Line) -> Decimal:
+def _units(line: Line, quantity: Decimal) -> Decimal:
+    """What so many of a line stand for: nothing where it is a proration, syncd's units where it is syncd's."""
     details = line.parent and (line.parent.subscription_item_details or line.parent.invoice_item_details)
     if details and details.proration:
         return Decimal(0)
-    shown = decimal(line.quantity_decimal, line.id) if line.quantity_decimal else Decimal(line.quantity or 0)
     mine = noted((line.metadata or {}).get(OP, ""))
     if mine is None:
         raise VendorError(
@@ -174,8 +176,7 @@ def _units(line: Line) -> Decimal:
             f"the line {line.id} of a Stripe invoice bears syncd's mark, but its metadata ({OP}) no longer says what "
             "it charges; put it back, or void the invoice",
         )
-    units = mine[0].shown(shown) if len(mine) == 1 else shown
-    return -abs(units) if line.amount < 0 else units
+    return mine[0].shown(quantity) if len(mine) == 1 else quantity
 
 
 def _name(invoice: Invoice) -> str:

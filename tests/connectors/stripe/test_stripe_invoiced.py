@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -135,22 +136,58 @@ def test_shipping_and_lines_without_a_price_stay_in_the_money(bench: Bench) -> N
     assert found["On-site visit"].sku == ""
 
 
-def test_credit_notes_are_taken_off(bench: Bench) -> None:
-    row = invoices(bench)[1]
-    row["post_payment_credit_notes_amount"] = 5600
-    [line] = bench.double.lines_of(row["id"])
+def credit_note(bench: Bench, row: dict[str, Any], lines: Sequence[dict[str, Any]], **more: str) -> None:
+    """A person credits a part of an invoice, as Stripe shows it."""
+    row["post_payment_credit_notes_amount"] = sum(line["amount"] for line in lines)
     note: dict[str, Any] = {
         "id": "cn_1", "object": "credit_note", "created": row["created"], "customer": row["customer"],
-        "invoice": row["id"], "currency": "usd", "livemode": False, "status": "issued",
+        "invoice": row["id"], "currency": "usd", "livemode": False, "status": "issued", "lines": list(lines),
     }  # fmt: skip
-    credited = {
-        "id": "cnli_1", "object": "credit_note_line_item", "amount": 5600, "quantity": 2, "description": None,
+    bench.double.tables["credit_note"][more.get("id", "cn_1")] = note | more
+
+
+def taken_back(line: dict[str, Any], amount: int, quantity: int | None) -> dict[str, Any]:
+    return {
+        "id": "cnli_1", "object": "credit_note_line_item", "amount": amount, "quantity": quantity, "description": None,
         "invoice_line_item": line["id"], "discount_amounts": [], "taxes": [], "type": "invoice_line_item",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("quantity", "left"), [(1, 25), (None, 28)], ids=["taken back", "some money"])
+def test_a_credited_line_of_syncds_is_taken_off_with_its_units(bench: Bench, quantity: int | None, left: int) -> None:
+    """Three units stand on the invoice as one, at the whole amount."""
+    connection = bench.connect()
+    posting = bench.charge(quantity=Decimal(3), amount=Decimal("100.00"), unit_price=None)
+    connection.send(posting, connection.wire(posting))
+    row = bench.double.invoice(posting.agreement_id, regular=False)
+    row["effective_at"] = row["created"]
+    [line] = bench.double.lines_of(row["id"])
+    credit_note(bench, row, [taken_back(line, 10_000 if quantity else 2_500, quantity)])
+
+    count = bench.counted()[PRICE]
+    assert (count.quantity, count.amount) == (Decimal(left), Decimal("700.00" if quantity else "775.00"))
+
+
+def test_a_credited_proration_takes_no_units_off(bench: Bench) -> None:
+    connection = bench.connect()
+    posting = bench.set(options={"prorate": "daily"}, starts=date(2026, 11, 20))
+    connection.send(posting, connection.wire(posting))
+    row = bench.double.invoice(posting.agreement_id, regular=False)
+    row["effective_at"] = row["created"]
+    line = next(one for one in bench.double.lines_of(row["id"]) if one["amount"] > 0)
+    credit_note(bench, row, [taken_back(line, line["amount"], line["quantity"])])
+
+    assert bench.counted()[PRICE].quantity == Decimal(25)
+
+
+def test_credit_notes_are_taken_off(bench: Bench) -> None:
+    row = invoices(bench)[1]
+    [line] = bench.double.lines_of(row["id"])
+    credited = taken_back(line, 5600, 2)
     goodwill = {**credited, "id": "cnli_2", "amount": 100, "quantity": 1, "invoice_line_item": None,
                 "description": "Sorry", "type": "custom_line_item"}  # fmt: skip
-    bench.double.tables["credit_note"]["cn_1"] = {**note, "lines": [credited, goodwill]}
-    bench.double.tables["credit_note"]["cn_2"] = {**note, "id": "cn_2", "status": "void", "lines": [credited]}
+    credit_note(bench, row, [credited, goodwill])
+    credit_note(bench, row, [credited], id="cn_2", status="void")
     found = bench.counted()
     assert (found[PRICE].quantity, found[PRICE].amount) == (Decimal(23), Decimal("644.00"))
     assert found["Sorry"].amount == Decimal("-1.00")
