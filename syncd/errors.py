@@ -50,7 +50,8 @@ class VendorError(SyncdError):
     `forbidden` (a right is missing), `not_found`, `throttled`, `deferred` (the vendor's wait is longer than a
     cycle), `unavailable` (connection refused, 5xx, proxy page), `timeout`, `malformed` (not the declared shape),
     `incomplete` (a page or rows are missing), `wrong_tenant`, `unsupported`,
-    `invalid` (the vendor rejected the request), `stopped` (syncd itself is stopping).
+    `invalid` (the vendor rejected the request), `in_doubt` (a record that only a person can explain), `stopped` (syncd
+    itself is stopping).
     `status` is the HTTP status, 0 where there was none. The message names no secret and no person.
     """
 

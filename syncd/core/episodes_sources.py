@@ -24,6 +24,7 @@ _MENDS: Mapping[str, str] = {
     "not_found": "Correct the key in the mappings; `syncd check` names each.",
     "unsupported": "Configure the connection again, so that the outcome can be looked up.",
     "clock": "Set the machine's clock right.",
+    "in_doubt": "Do what it says; the entry ends by itself then. `syncd ledger --state unknown` shows it.",
 }
 _WAIT = "Nothing is posted from it meanwhile. If it lasts, see `syncd check`."
 
@@ -87,14 +88,17 @@ def sources(desk: Desk) -> list[Condition]:
         whole = any(not error.customer for error in errors)
         whom = "" if whole else f" for {listed(customers)}"
         told = f"{connection} could not be read{whom}: {min(error.message for error in errors)}"
+        kinds: tuple[str, ...] = ("source",)
         if connection == "syncd":
             told = errors[0].message
+        elif code == "in_doubt":
+            told, kinds = "; ".join(sorted(error.message for error in errors)), ("failed", "source")
         messages = [error.message for error in errors if not error.customer]
         lines = desk.plan.lines if messages else ()
         blocked = {line.customer for line in lines if any(one in line.reason for one in messages)}
         found.append(
             Condition(
-                f"source:{connection}:{code}", ("source",), told, _MENDS.get(code, _WAIT),
+                f"source:{connection}:{code}", kinds, told, _MENDS.get(code, _WAIT),
                 Decimal(len(customers) or 1), None, "", customers, (connection,), desk.tags_of({*customers, *blocked}),
             )
         )  # fmt: skip

@@ -99,14 +99,15 @@ def _orphaned(leader: Entry | None) -> bool:
 
 
 def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed: bool = True) -> Entry:
-    """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell; it stays unknown."""
+    """One look at an entry of unknown outcome. Raises VendorError where the vendor cannot tell, or `in_doubt` where a
+    person must; it stays unknown."""
     sight = _look(one, entry)
     if _arrived(sight):
         return _settle_there(ledger, entry, sight, "found when looking", entry.remote_id)
     # Not since it was claimed: the machine may have slept between that and the sending.
     doubtful_since = ledger.events(entry.id)[-1].at
     if not believed or now - doubtful_since < _delivery(one, entry).request_life:
-        return entry  # a lost request may still land: absent now is not absent
+        return _in_doubt(entry, sight)  # a lost request may still land: absent now is not absent
     again = _look(one, entry)
     match sight, again:
         case Absent(), Absent():
@@ -115,7 +116,14 @@ def probe(ledger: Ledger, one: Opened, entry: Entry, now: datetime, *, believed:
             # Whether it arrived or not, somebody else's value stands there now: it is planned anew from that one.
             return _settle(ledger, entry, EntryState.PLANNED, f"somebody else wrote it since: {what}")
         case _:
-            return entry
+            return _in_doubt(entry, again)
+
+
+def _in_doubt(entry: Entry, sight: Sight) -> Entry:
+    """It stays unknown; what the record shows is said where only a person can mend it."""
+    if isinstance(sight, Moved) and entry.intent.operation not in ABSOLUTE:
+        raise VendorError("in_doubt", f"the outcome of entry {entry.id} stays unknown: {sight.what}")
+    return entry
 
 
 class Posted(NamedTuple):

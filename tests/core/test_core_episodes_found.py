@@ -168,6 +168,15 @@ def test_a_whole_source_is_one_whoever_it_concerns() -> None:
     assert told.what == "m365 could not be read: the sign-in was refused"
 
 
+def test_an_outcome_that_only_a_person_can_tell_says_what_the_record_shows() -> None:
+    says = "the outcome of entry {} stays unknown"
+    errors = [ReadError("books", CONTOSO, "in_doubt", says.format(entry)) for entry in "ba"]
+    told = one(errors=errors)
+    assert (told.kinds, told.customers) == (("failed", "source"), (CONTOSO,))
+    assert told.what == f"{says.format('a')}; {says.format('b')}"
+    assert told.mend.startswith("Do what it says")
+
+
 def test_a_customer_that_is_gone_is_one() -> None:
     lines = [
         replace(

@@ -182,10 +182,15 @@ def test_a_document_that_lost_its_note_keeps_a_lost_answer_from_being_sent_again
 ) -> None:
     books.emptied, books.answers = True, [Lost("the connection broke")]
     post_all(ledger, opened(books), KEYS)
-    watch.move(hours=1)
-    recover(ledger, opened(books), watch.now)
-    post_all(ledger, opened(books), KEYS)
-    assert states(ledger) == [UNKNOWN] * 3
+    for _ in range(2):
+        watch.move(hours=1)
+        troubles = recover(ledger, opened(books), watch.now)
+        post_all(ledger, opened(books), KEYS)
+        assert states(ledger) == [UNKNOWN] * 3
+        assert [one.message for one in troubles] == [
+            f"the outcome of entry {entry.id} stays unknown: a document without its note" for entry in three
+        ]
+        assert {one.code for one in troubles} == {"in_doubt"}
     assert len(books.asked) == 1
 
 
