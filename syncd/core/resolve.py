@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from syncd.core.entries import KnownCustomer
@@ -141,7 +140,49 @@ def resolve(
                     for key in keys
                 )
                 result[customer.name, connection] = tuple(_each_once(resolved))
+    return result | _contested(result)
+
+
+def _contested(resolution: Resolution) -> dict[tuple[str, str], tuple[Resolved, ...]]:
+    """What two keys claim, by whatever names: known to none of them, for its units would be billed twice."""
+    claims: dict[tuple[str, str], list[tuple[str, Resolved]]] = defaultdict(list)
+    for (customer, connection), found in resolution.items():
+        for one in found:
+            if one.state is State.KNOWN:
+                claims[connection, one.id].append((customer, one))
+    result: dict[tuple[str, str], tuple[Resolved, ...]] = {}
+    for (connection, _), claiming in claims.items():
+        for mine in claiming:
+            rivals = (other for other in claiming if other is not mine and _overlap(mine[1].key, other[1].key))
+            if (rival := next(rivals, None)) is None:
+                continue
+            name = mine[0], connection
+            said = replace(mine[1], state=State.UNKNOWN, reason=_twice(connection, mine, rival), code="ambiguous")
+            result[name] = tuple(said if one is mine[1] else one for one in result.get(name, resolution[name]))
     return result
+
+
+def _twice(connection: str, mine: tuple[str, Resolved], rival: tuple[str, Resolved]) -> str:
+    (customer, one), (of, other) = mine, rival
+    whose = f" (of {of!r})" if of != customer else ""
+    return (
+        f"{one.key.value!r} and {other.key.value!r}{whose} are one customer of {connection} (id {one.id}), which would "
+        'be counted twice; name it once, or give each its part, like { id = "…", where = { domain = "…" } }'
+    )
+
+
+def _overlap(one: RemoteKey, other: RemoteKey) -> bool:
+    """Whether one key's part of a customer surely lies within the other's: it has the same filters, and more or none.
+    Parts by different filters (a domain, a group) may have nobody in common."""
+    small, large = sorted((_meant(one), _meant(other)), key=len)
+    return all(name in large and not values.isdisjoint(large[name]) for name, values in small.items())
+
+
+def _meant(key: RemoteKey) -> dict[str, frozenset[object]]:
+    return {
+        name: frozenset(value.casefold().removeprefix("@") if isinstance(value, str) else value for value in values)
+        for name, values in key.where
+    }
 
 
 def _each_once(found: Iterable[Resolved]) -> Iterable[Resolved]:
@@ -204,9 +245,8 @@ def _meaning(patterns: tuple[str, ...]) -> Callable[[Customer], bool]:
     tags = tuple(pattern[4:] for pattern in patterns if pattern.startswith("tag:"))
     if not tags:
         return lambda customer: named(customer.name)
-    return lambda customer: (
-        named(customer.name) or any(fnmatchcase(tag, pattern) for pattern in tags for tag in customer.tags)
-    )
+    tagged = covering(tags)
+    return lambda customer: named(customer.name) or any(map(tagged, customer.tags))
 
 
 def concerns(rule: Rule, customer: Customer) -> bool:

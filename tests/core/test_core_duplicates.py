@@ -13,7 +13,6 @@ from core_kit import (
     World,
     agreement,
     billing,
-    customer,
     line,
     moment,
     own_line,
@@ -178,15 +177,6 @@ def test_rules_of_other_customers_or_agreements_do_not_meet() -> None:
     split = world().but(rules=(rule("One", customers=("Contoso",)), rule("Two", customers=("Fabrikam",))))
 
     assert found(split, line(25)) == ()
-
-
-def test_two_customers_that_are_one_company_are_both_named() -> None:
-    twins = world().but(customers=(customer("East"), customer("West")))
-
-    (one,) = found(twins, line(25))
-
-    assert one.customer == "East + West"
-    assert one.reason == "it is set by East / Premium and by West / Premium"
 
 
 def test_a_rival_integration_on_a_product_that_a_rule_bills_is_told() -> None:

@@ -133,6 +133,52 @@ def test_two_parts_of_one_tenant_are_two() -> None:
     assert [one.key for one in made["Contoso", "m365"]] == parts
 
 
+def part(value: str, **filters: Any) -> RemoteKey:
+    return RemoteKey(value, wheres(**filters))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("t1", "contoso.com"),  # by its id and by its domain
+        ("contoso.com", part("t1", domain="east.com")),  # whole and in part
+        (part("t1", domain="east.com"), part("contoso.com", domain="@East.com")),  # the same part
+        (part("t1", domain=("east.com", "west.com")), part("contoso.com", domain="west.com")),
+        (part("t1", domain="east.com"), part("t1", domain="east.com", department="Sales")),
+    ],
+)
+@pytest.mark.parametrize("whose", ["Fabrikam", "Contoso"])
+def test_what_two_keys_claim_is_known_to_neither(one: str | RemoteKey, other: str | RemoteKey, whose: str) -> None:
+    """Its units would be billed twice."""
+    if whose == "Contoso":
+        keys: list[str | RemoteKey] = [one, other]
+        if keys == ["t1", "contoso.com"]:
+            return  # of one customer they are one
+        made = resolve([customer(m365=keys)], {"m365": TENANTS}, {}, {})["Contoso", "m365"]
+    else:
+        customers = [customer(m365=one), customer(whose, m365=other)]
+        both = resolve(customers, {"m365": TENANTS}, {}, {})
+        made = (*both["Contoso", "m365"], *both[whose, "m365"])
+        assert f"(of {whose!r}) are one customer of m365 (id t1)" in made[0].reason
+        assert "(of 'Contoso') are one customer of m365 (id t1)" in made[1].reason
+    assert [(each.state, each.id, each.code) for each in made] == [(State.UNKNOWN, "t1", "ambiguous")] * 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (part("t1", domain="east.com"), part("contoso.com", domain="west.com")),
+        (part("t1", domain="east.com"), part("t1", group="Sales")),  # they may have nobody in common
+        (part("t1", domain="a.com", department="x"), part("t1", domain="a.com", department="y")),
+        ("t1", "t2"),
+    ],
+)
+def test_parts_of_their_own_are_each_known(one: str | RemoteKey, other: str | RemoteKey) -> None:
+    made = resolve([customer(m365=one), customer("Fabrikam", m365=other)], {"m365": TENANTS}, {}, {})
+
+    assert {each.state for found in made.values() for each in found} == {State.KNOWN}
+
+
 def test_connections_that_are_not_open_are_left_out() -> None:
     assert resolve([customer(m365="t1", other="x")], {"m365": TENANTS}, {}, {}).keys() == {("Contoso", "m365")}
 
@@ -151,6 +197,7 @@ def test_connections_that_are_not_open_are_left_out() -> None:
         (("tag:pilot",), "Contoso", ("pilot",), True),
         (("tag:pilot",), "Contoso", ("big",), False),
         (("tag:pilot",), "pilot", (), False),
+        (("*", "!tag:Own-*"), "Contoso", ("own-it",), False),  # tags ignore case as names do
         (("tag:p*",), "Contoso", ("pilot",), True),
         (("*", "!tag:co-managed"), "Contoso", ("co-managed", "pilot"), False),
         (("*", "!tag:co-managed"), "Contoso", ("pilot",), True),
