@@ -106,13 +106,15 @@ def blind_rules(rules: Iterable[Rule], views: Mapping[str, View], past: Past) ->
     """Rule name -> what it counts in vain. A SKU that a customer simply no longer has is none of these: it was seen, or
     other customers have it."""
     result: dict[str, tuple[Blind, ...]] = {}
-    shown: dict[str, list[Count]] = {}
+    shown: dict[tuple[str, str], list[Count] | None] = {}
     for rule in rules:
         found = []
         for ref in (*rule.count, *((rule.bought,) if rule.bought else ())):
-            if ref.connection not in shown:
-                shown[ref.connection] = _shown(views[ref.connection])
-            if not _was_read(views[ref.connection]) or any(map(named_by(ref.skus), shown[ref.connection])):
+            of = ref.connection, ref.measure
+            if of not in shown:
+                shown[of] = _shown(views[ref.connection], ref.measure)
+            counts = shown[of]
+            if counts is None or any(map(named_by(ref.skus), counts)):
                 continue
             traces = [
                 trace
@@ -123,7 +125,7 @@ def blind_rules(rules: Iterable[Rule], views: Mapping[str, View], past: Past) ->
                 continue
             falls = ref is not rule.bought or rule.decrease is Direction.TERM
             had = sum(trace > 0 for trace in traces)
-            found.append(Blind(ref.connection, _sentence(ref, shown[ref.connection], had), not traces, falls))
+            found.append(Blind(ref.connection, _sentence(ref, counts, had), not traces, falls))
         if found:
             result[rule.name] = tuple(found)
     return result
@@ -132,33 +134,35 @@ def blind_rules(rules: Iterable[Rule], views: Mapping[str, View], past: Past) ->
 def unseen(rules: Iterable[Rule], views: Mapping[str, View]) -> tuple[tuple[str, str], ...]:
     """(place of the rule, sentence) for every SKU that no customer of its source shows today, with the nearest that
     one does: for `check`, where somebody has just written it."""
-    shown: dict[str, list[Count]] = {}
+    shown: dict[tuple[str, str], list[Count] | None] = {}
     found = []
     for rule in rules:
         for ref in (*rule.count, *((rule.bought,) if rule.bought else ())):
-            if not _was_read(views[ref.connection]):
+            of = ref.connection, ref.measure
+            if of not in shown:
+                shown[of] = _shown(views[ref.connection], ref.measure)
+            if (counts := shown[of]) is None:
                 continue
-            if ref.connection not in shown:
-                shown[ref.connection] = _shown(views[ref.connection])
             for sku in ref.skus:
-                if not any(map(named_by((sku,)), shown[ref.connection])):
+                if not any(map(named_by((sku,)), counts)):
                     alone = CountRef(ref.connection, (sku,), ref.measure)
-                    found.append((rule.place or f"rule {rule.name!r}", _sentence(alone, shown[ref.connection], 0)))
+                    found.append((rule.place or f"rule {rule.name!r}", _sentence(alone, counts, 0)))
     return tuple(found)
 
 
-def _was_read(view: View) -> bool:
-    return any(reading.state is State.KNOWN for reading in view.readings.values())
-
-
-def _shown(view: View) -> list[Count]:
-    """Everything that a source shows of any customer, each SKU once."""
+def _shown(view: View, measure: str) -> list[Count] | None:
+    """Everything that a source shows of any customer under a measure, each SKU once; None where nothing was read. What
+    another measure shows says nothing: `users` has one SKU of its own."""
+    readings = [
+        reading
+        for (_, query), reading in view.readings.items()
+        if query.measure == measure and reading.state is State.KNOWN
+    ]
     found: dict[tuple[str, tuple[str, ...]], Count] = {}
-    for reading in view.readings.values():
-        if reading.state is State.KNOWN:
-            for count in reading.counts:
-                found.setdefault((count.sku, count.aliases), count)
-    return [found[key] for key in sorted(found)]
+    for reading in readings:
+        for count in reading.counts:
+            found.setdefault((count.sku, count.aliases), count)
+    return [found[key] for key in sorted(found)] if readings else None
 
 
 def _sentence(ref: CountRef, shown: Sequence[Count], had: int) -> str:

@@ -32,7 +32,7 @@ from core_kit import (
 from syncd.core.entries import EntryState, KnownCustomer
 from syncd.core.guards import Guard
 from syncd.core.memory import known_customers
-from syncd.model import RemoteCustomer, State
+from syncd.model import Query, RemoteCustomer, State
 
 SPB = "sku:assigned:SPB"
 
@@ -100,6 +100,18 @@ def test_what_no_customer_has(used: Any, past: Any, action: str, tells: bool) ->
     assert all((one.guards == (Guard.SKU_NOT_SEEN,)) is (action == "hold") for one in made.lines)
     assert all(("sku not seen" in one.findings) is tells for one in made.lines)
     assert made.guarded is (action == "hold")
+
+
+def test_what_another_measure_shows_is_not_what_a_rule_counts() -> None:
+    """`users` has one SKU of its own: a product counted by it is a zero that no customer can be free of."""
+    world_ = several(None, None, count=ref("SPB", measure="users"))
+    tenants = [reading(id_, count("users", 9), query=Query("users")) for id_ in ("t1", "t2")]
+    shown = [reading(id_, count("SPB", 3)) for id_ in ("t1", "t2")]
+    made = world_.but(readings={"m365": (*tenants, *shown)}).plan()
+
+    assert {one.action for one in made.lines} == {"hold"}
+    assert all(one.guards == (Guard.SKU_NOT_SEEN,) for one in made.lines)
+    assert made.unseen == (("rule 'Premium'", "no customer of m365 has 'SPB'; it shows users"),)
 
 
 def test_a_rise_does_not_rest_on_what_is_not_there() -> None:
