@@ -332,6 +332,8 @@ def _leave(one: Opened, posting: Posting, wire: Wire) -> Outcome:
     """Sends once. Where the connector fails, the request may have been received."""
     try:
         return one.connection.send(posting, wire)
+    except UserFault as fault:  # a secret that could not be read to sign with: nothing left
+        return NotSent(str(fault))
     except SyncdError:
         raise
     except Exception as bug:

@@ -185,7 +185,8 @@ def _lists(
     def listed(name: str, read: Callable[[], Sequence[T]]) -> tuple[T, ...] | None:
         try:
             return tuple(read())
-        except VendorError as error:
+        except Exception as failure:
+            error = _of_vendor(name, failure)
             failed.setdefault(name, ReadError(name, "", error.code, str(error)))
             log.info("list_unreadable", connection=name, code=error.code, reason=str(error))
             return None
@@ -280,17 +281,25 @@ def _ask(
                 _note(desk, name, answer.customer_id, answer.code or "unavailable", answer.reason)
             take(answer)
         return
-    except VendorError as failure:
-        error = failure
-    except UserFault as fault:  # a secret that can no longer be read, say
-        error = VendorError("unauthorized", str(fault))
-    except Exception as bug:  # a bulkhead: one connector's fault is not the end of the others
-        log.exception("connector_failed", connection=name)
-        error = VendorError("malformed", f"the connector failed on an answer ({type(bug).__name__}); see the log")
+    except Exception as failure:
+        error = _of_vendor(name, failure)
     for one in sorted(missing):
         answer = spoiled(one, error)
         take(answer)
         _note(desk, name, answer.customer_id, error.code, str(error))
+
+
+def _of_vendor(name: str, failure: Exception) -> VendorError:
+    """A bulkhead, for an except clause: one connector's fault is an error of its lines, not the end of the others."""
+    match failure:
+        case VendorError():
+            return failure
+        case UserFault():  # a secret that can no longer be read, say
+            return VendorError("unauthorized", str(failure))
+        case _:
+            log.exception("connector_failed", connection=name)
+            told = f"the connector failed on an answer ({type(failure).__name__}); see the log"
+            return VendorError("malformed", told)
 
 
 def _note(desk: _Desk, connection: str, customer_id: str, code: str, message: str) -> None:

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from stage import ALDER, BIRCHWOOD, DOGWOOD, PREMIUM, Stage, only_birchwood, rule, told
+
+from connectors.microsoft365.connection import Microsoft365Connection
+from syncd.errors import Fault, UserFault
 
 # Sign-in and consent
 
@@ -47,6 +51,28 @@ def test_a_wrong_key_of_the_psa(pair: Stage) -> None:
     assert {one["connection"] for one in done.json["errors"]} == {"cw"}
     assert "private-key-of-acme" not in done.out + done.err
     assert pair.effects == []
+
+
+def _unreadable() -> None:
+    raise UserFault(Fault("config.toml › [connections.m365] › certificate", "the file cannot be read."))
+
+
+def _broken() -> None:
+    raise KeyError("value")
+
+
+@pytest.mark.parametrize(("fault", "code"), [(_unreadable, "unauthorized"), (_broken, "malformed")])
+def test_a_list_of_customers_that_fails_in_the_connector_itself(
+    pair: Stage, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], code: str
+) -> None:
+    """Its lines are blocked, and what the others show is told all the same."""
+    monkeypatch.setattr(Microsoft365Connection, "customers", lambda connection: fault())
+    done = pair.cycle()
+    assert done.status == 1
+    assert [(one["connection"], one["code"]) for one in done.json["errors"]] == [("m365", code)]
+    assert done.actions() == {ALDER: "blocked", BIRCHWOOD: "blocked"}
+    assert [line["billed"] for line in done.json["lines"]] == ["25", "14"]
+    assert pair.foreign_writes() == []
 
 
 def test_a_secret_that_is_not_set(pair: Stage) -> None:

@@ -108,6 +108,16 @@ def test_a_sending_that_fails_may_have_been_received(ledger: Ledger, watch: Watc
     assert {entry.state for entry in ledger.entries()} == {POSTED}
 
 
+def test_a_secret_that_cannot_be_read_to_sign_with_lets_nothing_leave_and_ends_no_cycle(ledger: Ledger) -> None:
+    ledger.write("c1", [], [line("a"), line("b", "other")])
+    there = opened(cw=Vendor(sending=locked), other=Vendor())
+
+    done, *_ = post_all(ledger, there, {"a", "b"})
+
+    assert {entry.intent.key: entry.state for entry in done} == {"a": PLANNED, "b": POSTED}
+    assert "private_key" in done[0].note
+
+
 @pytest.mark.parametrize(("room", "documents"), [(5, [5]), (4, [2, 3]), (2, [2, 1, 2]), (1, [1] * 5)])
 def test_charges_that_do_not_fit_on_one_document_stand_on_several(
     ledger: Ledger, room: int, documents: list[int]
