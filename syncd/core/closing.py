@@ -11,7 +11,7 @@ invoice brings what was dated into it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import chain
@@ -107,6 +107,8 @@ def postpone(
         # Made for days that are invoiced, as long as they run: waiting for a person, or for a process that died, does
         # not make it late.
         return None, ""
+    if unbelieved := too_far_ahead(agreement, period):
+        return None, unbelieved
     days = first_open(agreement, period)
     closed = f"{intent.period} is closed: {agreement.name!r} is invoiced through {agreement.invoiced_through}"
     if posting.options.get("prorate") and posting.amount is None:
@@ -171,6 +173,46 @@ def billed_beside(period: Period, past: Past, identity: str, known: Iterable[str
                 f"{period} has days in common with {one}, which is billed: look, then approve this, or reject it and "
                 "bill by hand what is missing"
             )
+    return ""
+
+
+def kin(known: Iterable[str]) -> Mapping[str, list[str]]:
+    """Families of dated lines by what they share with others: where they stand (connection, agreement, product), and
+    whose they are (connection, customer and rule). A rule that was renamed shares the first, an agreement that was
+    renewed the second."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for family in known:
+        for shared in _shared(family):
+            found[shared].append(family)
+    return found
+
+
+def _shared(family: str) -> tuple[str, str]:
+    place, _, whose = family.rpartition(":")
+    return place, f"{place.split(':', 2)[1]}:{whose}"
+
+
+def billed_elsewhere(
+    period: Period, past: Past, family: str, kin: Mapping[str, Sequence[str]], known: Mapping[str, Iterable[str]],
+    *, listed: bool,
+) -> str:  # fmt: skip
+    """A sentence where the days of a period, for which nothing was posted under this identity, are billed under another
+    one: the rule or the customer was renamed, the agreement renewed, or another product named.
+
+    `listed`: the billing system's list shows lines of the same place, whatever the rule was called then.
+    """
+    place, whose = _shared(family)
+    for other in chain(kin.get(whose, ()), () if listed else kin.get(place, ())):
+        if other == family:
+            continue
+        for one in map(parse_period, known[other]):
+            shared = one.first <= period.last and period.first <= one.last
+            if shared and past.lines.get(f"{other}:{one}", _NOTHING).own_quantity:
+                which = f"{one} is" if one == period else f"days of {period} are (with {one})"
+                return (
+                    f"{which} billed already, before the rule, customer, product or agreement changed: look, then "
+                    "approve this, or reject it"
+                )
     return ""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 
 from syncd.core.counting import matching, total
@@ -11,6 +12,8 @@ from syncd.core.resolve import Resolution, Resolved, View, narrowed
 from syncd.core.rules import CountRef, Customer, InvoicedRef
 from syncd.model import Count, Query, State, Term
 from syncd.money import ZERO
+
+_NEVER = date(2999, 12, 31)
 
 # The most serious state of the parts is the state of the sum.
 _WORST = (State.UNKNOWN, State.PARTIAL, State.GONE, State.KNOWN)
@@ -47,8 +50,11 @@ class Number:
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """Commitments behind the number, earliest end first."""
-        return tuple(sorted((term for part in self.parts for term in part.count.terms), key=lambda term: term.last))
+        """Commitments behind the number, earliest end first. What systems write for "never" (9999-12-31) is brought
+        back to where the calendar still has days after it."""
+        terms = (term for part in self.parts for term in part.count.terms)
+        bounded = (term if term.last < _NEVER else replace(term, last=_NEVER) for term in terms)
+        return tuple(sorted(bounded, key=lambda term: term.last))
 
 
 def gather(

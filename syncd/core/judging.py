@@ -350,6 +350,11 @@ def _earlier(desk: Desk, site: Site, effects: Iterable[Effect], running: Period 
         of = parse_period(effect.period)
         if family and (twice := closing.billed_beside(of, desk.past, f"{family}:", desk.known.get(family, ()))):
             return twice
+        if not family or desk.past.lines.get(effect.identity, NOTHING).own_quantity:
+            continue
+        listed = site.rule.true_up is TrueUp.LINE
+        if twice := closing.billed_elsewhere(of, desk.past, family, desk.kin, desk.known, listed=listed):
+            return twice
     return ""
 
 

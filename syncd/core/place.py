@@ -35,6 +35,7 @@ class Desk:
     products: Mapping[str, Sequence[Product]]
     latest: Mapping[str, str]
     known: Mapping[str, Sequence[str]]
+    kin: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)

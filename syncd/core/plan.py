@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from syncd.core import keys, ownership
-from syncd.core.closing import known_periods
+from syncd.core.closing import kin, known_periods
 from syncd.core.effects import Effect
 from syncd.core.entries import Past, Sighting
 from syncd.core.guards import Guard
@@ -153,6 +153,7 @@ def make_plan(
         },
         latest=_latest_periods(known, past),
         known=known,
+        kin=kin(known),
     )
     rules = sorted(mappings.rules, key=lambda one: one.name)
     drawn = [

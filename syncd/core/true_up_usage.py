@@ -20,7 +20,7 @@ from syncd.core.charge import lifted
 from syncd.core.closing import is_forgotten
 from syncd.core.counting import Counted, Step, matching, target, total
 from syncd.core.effects import Site, choose_agreement, line_effects, own_before, own_identity, paid_before
-from syncd.core.entries import LineHistory
+from syncd.core.entries import EntryState, LineHistory
 from syncd.core.findings import Number
 from syncd.core.place import Desk, Place, home
 from syncd.core.policy import Action
@@ -108,6 +108,8 @@ def arrears(desk: Desk, customer: Customer, rule: Rule, place: Place, used: Numb
         return replace(made, action=Action.BLOCKED, reason=why)
     if chosen.found is None:
         return _unread(made, parts, chosen.period, _opens(newest, rule, desk, current))
+    if chosen.vanished and not billed:
+        return replace(made, action=Action.HOLD, reason=chosen.vanished)
     if chosen.settled_otherwise:
         return replace(
             made, counted=chosen.counted, action=Action.NONE,
@@ -136,11 +138,12 @@ class _Choice:
     counted: Counted | None = None
     settled_otherwise: bool = False
     unread: str = ""
+    vanished: str = ""
 
 
 def _choose(desk: Desk, customer: Customer, rule: Rule, name: str, parts: _Parts | None, newest: Period) -> _Choice:
     """The newest period that is due; or, where that is settled, an older one that was left out between two others."""
-    first = _look(desk, customer, rule, name, parts, newest)
+    first = _look(desk, customer, rule, name, parts, newest, due=True)
     history = desk.past.lines.get(f"{name}{newest}", NOTHING)
     open_or_new = first.counted is not None and first.counted.target != own_before(history)
     if first.settled_otherwise or not open_or_new:
@@ -151,44 +154,59 @@ def _choose(desk: Desk, customer: Customer, rule: Rule, name: str, parts: _Parts
     return first
 
 
-def _look(desk: Desk, customer: Customer, rule: Rule, name: str, parts: _Parts | None, period: Period) -> _Choice:
+def _look(
+    desk: Desk, customer: Customer, rule: Rule, name: str, parts: _Parts | None, period: Period, *, due: bool = False
+) -> _Choice:
+    """What a period comes to. `due`: it is the newest one, which is asked for again where it is of what happened."""
     if not _was_followed(parts, period):
         return _Choice(period, None)  # what happened before syncd came was billed by hand
-    days: Sequence[Day] | None = None
+    seen = days_of(parts, period.first, period.last) if parts is not None else ()
+    vanished = ""
     try:
-        days = _asked_again(desk, customer, rule, period)
+        days: Sequence[Day] | None = _asked_again(desk, customer, rule, period, due=due)
     except _Unread as why:
         return _Choice(period, None, unread=str(why))
     if days is None:
-        days = days_of(parts, period.first, period.last) if parts is not None else ()
-        found = usage(rule.aggregate, days, period)
+        found = usage(rule.aggregate, seen, period)
     else:
         found = Usage(period, rule.aggregate, days[0].close, tuple(days))
+        most = max((day.close for day in seen), default=ZERO)
+        if most > 0 and not days[0].close:
+            vanished = (
+                f"{period} came to {plain(most)}, and shows nothing where it is asked for again: look at the source, "
+                "and bill by hand what it was"
+            )
     if found is None:
         return _Choice(period, None)
     made = lifted(rule.price, _counted(rule, found), desk.house.currency)
-    return _Choice(period, found, made, _under_other_words(desk, rule, f"{name}{period}"))
+    return _Choice(period, found, made, _under_other_words(desk, rule, f"{name}{period}"), vanished=vanished)
 
 
 class _Unread(Exception):
     """Why a closed period could not be read again."""
 
 
-def _asked_again(desk: Desk, customer: Customer, rule: Rule, period: Period) -> tuple[Day] | None:
-    """The whole period as its last day, where its count was asked for again; None where it was not. Raises _Unread."""
+def _asked_again(desk: Desk, customer: Customer, rule: Rule, period: Period, *, due: bool) -> tuple[Day] | None:
+    """The whole period as its last day, where its count was asked for again; None where it was not, or where a part of
+    it is gone: then the days that were seen tell. Raises _Unread, also where a part could not be asked: without it the
+    sum would be too small."""
     found = ZERO
-    asked = False
+    asked = gone = False
     for ref in rule.count:
+        of_period = ref.connection in desk.views and ref.measure in desk.views[ref.connection].of_period
         for resolved in desk.resolution.get((customer.name, ref.connection), ()):
             query = Query(ref.measure, narrowed(ref.where, resolved.key))
             reading = desk.past.again.get((ref.connection, resolved.id, f"{query} of {period}"))
             if reading is None:
+                gone = gone or resolved.state is State.GONE
+                if due and of_period and resolved.state is State.UNKNOWN:
+                    raise _Unread(resolved.reason or f"{ref.connection} could not be asked")
                 continue
             asked = True
             if reading.state is not State.KNOWN:
                 raise _Unread(reading.reason or f"{ref.connection} gave no answer")
             found += total(matching(ref, reading.counts)) * ref.factor
-    return (Day(period.last, found, found),) if asked else None
+    return (Day(period.last, found, found),) if asked and not gone else None
 
 
 def _counted(rule: Rule, found: Usage) -> Counted:
@@ -198,16 +216,24 @@ def _counted(rule: Rule, found: Usage) -> Counted:
 
 
 def _older(desk: Desk, name: str, newest: Period) -> Iterator[Period]:
-    """Closed periods before the newest one for which nothing was ever written, though an earlier one was posted:
-    syncd was down when they were due."""
+    """Closed periods before the newest one for which nothing stands, though an earlier one was posted: syncd was down
+    when they were due, or what was planned for them was refused or overtaken."""
     before = [newest]
     for _ in range(REACH - 1 + _CHAIN):
         before.append(preceding(before[-1]))
     for number, period in enumerate(before[1:REACH], 1):
-        if f"{name}{period}" not in desk.past.lines and any(
+        if _is_missing(desk.past.lines.get(f"{name}{period}")) and any(
             desk.past.lines.get(f"{name}{one}", NOTHING).posted is not None for one in before[number + 1 :]
         ):
             yield period
+
+
+def _is_missing(history: LineHistory | None) -> bool:
+    """Whether nothing was posted for a period, nothing waits, and nobody decided that it should be so."""
+    if history is None:
+        return True
+    ended = history.closed.state if history.closed is not None else None
+    return history.open is None and history.posted is None and ended in (EntryState.FAILED, EntryState.SUPERSEDED)
 
 
 def _under_other_words(desk: Desk, rule: Rule, identity: str) -> bool:
