@@ -84,7 +84,7 @@ class ConnectWise:
 
     def feeds(self) -> Sequence[Feed]:
         """Every kind of books, where invoices are handed on to accounting. Raises VendorError."""
-        return feeds(self._api)
+        return feeds(self._api, local_date(self._context.clock(), self._context.zone))
 
     def refusal(self, posting: Posting, billing: Billing, products: Sequence[Product], moment: Moment) -> str:
         """Why this must not be sent, judged from what was read; "" where it may. No I/O."""

@@ -14,11 +14,10 @@ import msgspec
 
 from connectors.connectwise.agreements import Terms
 from connectors.connectwise.dates import day, instant
-from connectors.connectwise.marks import marker, units
+from connectors.connectwise.marks import figure, marker, units
 from connectors.connectwise.payloads import Addition
 from syncd.errors import VendorError
 from syncd.model import BilledLine, Moment
-from syncd.money import number
 from syncd.periods import DAY, period_on
 
 
@@ -28,6 +27,12 @@ def last_billed_day(addition: Addition, cancelled_day_billed: bool) -> date | No
     if cancelled is None or cancelled_day_billed:
         return cancelled
     return cancelled - DAY
+
+
+def never_bills(addition: Addition, cancelled_day_billed: bool) -> bool:
+    """Whether it was cancelled before it began, which is how people take one back."""
+    starts, ends = day(addition.effective_date), last_billed_day(addition, cancelled_day_billed)
+    return starts is not None and ends is not None and ends < starts
 
 
 def version(addition: Addition) -> str:
@@ -56,12 +61,12 @@ def billed_line(
     None: ended, cancelled, or a charge of another time. A recurring line that begins later is given with its first
     day, so that nobody adds a second one. One-time charges that syncd itself made for the current period or a later
     one are given even when their last day has passed, because a period's true-ups are summed.
-    Raises VendorError `malformed` where an open addition shows no usable quantity.
+    Raises VendorError `malformed` where an open addition shows no usable quantity, price or cost.
     """
     starts = day(addition.effective_date)
     ends = last_billed_day(addition, cancelled_day_billed)
-    if starts is not None and ends is not None and ends < starts:
-        return None  # cancelled before it began: it never bills
+    if never_bills(addition, cancelled_day_billed):
+        return None
     mark = marker(addition, field, own)
     once = _once(starts, ends, terms, moment)
     open_today = (starts is None or starts <= moment.today) and (ends is None or ends >= moment.today)
@@ -79,8 +84,8 @@ def billed_line(
         product=addition.product.identifier or "",
         name=addition.description or addition.invoice_description or addition.product.identifier or "",
         quantity=_quantity(addition, mark),
-        unit_price=addition.unit_price,
-        unit_cost=addition.unit_cost,
+        unit_price=figure(addition, "price", addition.unit_price),
+        unit_cost=figure(addition, "cost", addition.unit_cost),
         starts=starts,
         ends=ends,
         once=once,
@@ -94,21 +99,18 @@ def billed_line(
 
 
 def _quantity(addition: Addition, mark: str) -> Decimal:
-    try:
-        number(addition.quantity)
-    except ValueError as error:
-        raise VendorError(
-            "malformed", f"the ConnectWise addition #{addition.id} shows no usable quantity: {error}"
-        ) from None
+    if addition.quantity is None:
+        raise VendorError("malformed", f"the ConnectWise addition #{addition.id} shows no quantity")
     return units(addition, mark)
 
 
 def _amount(addition: Addition, mark: str) -> Decimal | None:
     """What it charges at its price, before the vendor prorates anything; positive also for a credit of syncd's, which
     is a negative price."""
-    if addition.unit_price is None:
+    price = figure(addition, "price", addition.unit_price)
+    if price is None:
         return None
-    charged = addition.unit_price * (addition.quantity or Decimal(0))
+    charged = price * (figure(addition, "quantity", addition.quantity) or Decimal(0))
     return -charged if units(addition, mark) < 0 else charged
 
 

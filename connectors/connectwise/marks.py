@@ -13,7 +13,8 @@ from decimal import Decimal
 from connectors.connectwise.config import SERIAL_NUMBER
 from connectors.connectwise.payloads import Addition
 from syncd.connect.values import shortened
-from syncd.money import plain
+from syncd.errors import VendorError
+from syncd.money import number, plain
 
 DESCRIPTION_LENGTH = 6000
 # Other installations of syncd mark with their own prefix after this one.
@@ -42,6 +43,12 @@ def bears(addition: Addition, field: str, wanted: str) -> bool:
     return text_of(addition, field) == wanted or bool(tail and tail["ref"] == wanted)
 
 
+def marked(addition: Addition, field: str, own: str) -> bool:
+    """Whether it bears any mark of syncd's, this or another installation's, in its field or in its description."""
+    told = _TAIL.search(addition.invoice_description or "")
+    return bool(marker(addition, field, own)) or bool(told and told["ref"].startswith((FAMILY, own)))
+
+
 def tail(wanted: str, units: Decimal, *, credit: bool) -> str:
     """The end of a description that tells what one unit at the whole amount stands for."""
     return f"(ref {wanted}, {'credit for ' if credit else ''}{plain(units)} units)"
@@ -51,17 +58,29 @@ def units(addition: Addition, mark: str) -> Decimal:
     """How many units an addition stands for: negative for one of syncd's own credits, else its quantity.
 
     A credit is an addition with a negative price (ConnectWise prorates nothing downwards), so its quantity alone would
-    count a fall as a rise.
+    count a fall as a rise. Raises VendorError `malformed` where quantity or price are none.
     """
-    quantity = addition.quantity if addition.quantity is not None else Decimal(0)
+    quantity = figure(addition, "quantity", addition.quantity) or Decimal(0)
     if not mark:
         return quantity
     told = _TAIL.search(addition.invoice_description or "")
     if told and told["ref"] == mark:
         return (-Decimal(told["units"]) if told["credit"] else Decimal(told["units"])) * quantity
-    if addition.unit_price is not None and addition.unit_price < 0:
-        return -abs(quantity)
-    return quantity
+    price = figure(addition, "price", addition.unit_price)
+    return -abs(quantity) if price is not None and price < 0 else quantity
+
+
+def figure(addition: Addition, what: str, told: Decimal | None) -> Decimal | None:
+    """A number that an addition shows, None where it shows none. Raises VendorError `malformed` for one that no count
+    or price can be: arithmetic with it would fail, or go on for ever, far from the customer whose it is."""
+    if told is None:
+        return None
+    try:
+        return number(told)
+    except ValueError as error:
+        raise VendorError(
+            "malformed", f"the ConnectWise addition #{addition.id} shows no usable {what}: {error}"
+        ) from None
 
 
 def described(description: str, end: str = "") -> str:

@@ -8,6 +8,7 @@ used (it resets what it does not name), nothing is deleted, and no custom field 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -16,8 +17,8 @@ from connectors.connectwise.abilities import CREATES, OPERATIONS, TICKETS
 from connectors.connectwise.config import SERIAL_NUMBER, ConnectWiseSettings
 from connectors.connectwise.dates import day, instant, written
 from connectors.connectwise.errors import refused
-from connectors.connectwise.lines import changed_by, last_billed_day, version
-from connectors.connectwise.marks import bears, described, tail, text_of, units
+from connectors.connectwise.lines import changed_by, last_billed_day, never_bills, version
+from connectors.connectwise.marks import bears, described, marked, tail, text_of, units
 from connectors.connectwise.payloads import Addition
 from connectors.connectwise.read import Reader
 from connectors.connectwise.tickets import Tickets
@@ -100,19 +101,40 @@ class Poster:
         return Absent()
 
     def _find_mark(self, posting: Posting) -> Sight:
-        bearing = [
-            one for one in self._reader.additions(posting.agreement_id) if bears(one, self._field, posting.marker)
-        ]
-        if len(bearing) > 1:
-            numbers = ", ".join(f"#{one.id}" for one in bearing)
+        every = self._reader.additions(posting.agreement_id)
+        bearing = [one for one in every if bears(one, self._field, posting.marker)]
+        standing = [one for one in bearing if not never_bills(one, self._last_day_billed)]
+        if len(standing) > 1:
             raise VendorError(
                 "invalid",
-                f"{len(bearing)} additions of the ConnectWise agreement #{posting.agreement_id} bear the mark "
-                f"{posting.marker} ({numbers}); end the surplus ones by hand",
+                f"{len(standing)} additions of the ConnectWise agreement #{posting.agreement_id} bear the mark "
+                f"{posting.marker} ({_numbers(standing)}); end the surplus ones by hand",
             )
-        if not bearing:
+        if standing:
+            return Found(str(standing[0].id), abs(units(standing[0], posting.marker)))
+        if bearing:
+            what = f"what bears the mark {posting.marker} was ended before it began: {_numbers(bearing)}"
+            return Moved(what, arrived=str(min(one.id for one in bearing)))
+        return self._find_unmarked(posting, every)
+
+    def _find_unmarked(self, posting: Posting, every: Sequence[Addition]) -> Absent | Moved:
+        """A person can type over the mark, and a PSA can drop it: then the charge stands there all the same, and
+        without this look it would be taken for one that never arrived."""
+        alike = [
+            one
+            for one in every
+            if not marked(one, self._field, self._reader.own_marker)
+            and not never_bills(one, self._last_day_billed)
+            and self._charges(posting, one)
+        ]
+        if not alike:
             return Absent()
-        return Found(str(bearing[0].id), abs(units(bearing[0], posting.marker)))
+        return Moved(
+            f"the addition {_numbers(alike)} of the agreement #{posting.agreement_id} shows this charge's product, "
+            f"days, quantity and price, and no mark of syncd's: put its {self._field} back to {posting.marker}, or "
+            "end it before its first day",
+            perhaps=True,
+        )
 
     def _standing(self, posting: Posting) -> Addition | Moved:
         api = self._reader.api
@@ -186,15 +208,22 @@ class Poster:
         return Receipt(str(shown.id), echo=reply.body[:4000].decode(errors="replace")) if done else None
 
     def _shows(self, posting: Posting, shown: Addition) -> bool:
+        return (
+            self._charges(posting, shown)
+            and shown.bill_customer == "Billable"
+            and text_of(shown, self._field) == posting.marker
+        )
+
+    def _charges(self, posting: Posting, shown: Addition) -> bool:
+        """Whether an addition has the product, days, quantity and price that are sent for a posting, whatever mark it
+        bears and whether a person let the customer off since."""
         quantity, price = charge(posting)
         return (
-            shown.quantity == quantity
-            and (price is None or shown.unit_price == price)
+            _same(shown.quantity, quantity)
+            and (price is None or _same(shown.unit_price, price))
             and str(shown.product.id) == str(int(posting.product_id))
-            and shown.bill_customer == "Billable"
             and day(shown.effective_date) == posting.starts
             and (posting.operation == Operation.ADD_LINE or day(shown.cancelled_date) == self._cancelled(posting))
-            and text_of(shown, self._field) == posting.marker
         )
 
 
@@ -225,6 +254,15 @@ def charge(posting: Posting) -> tuple[Decimal, Decimal | None]:
 
 def _prorates(posting: Posting) -> bool:
     return posting.operation == Operation.POST_LINE and posting.options.get("prorate") == "daily"
+
+
+def _same(shown: Decimal | None, sent: Decimal) -> bool:
+    """Whether a number is the one that was sent; one that is none ("NaN") is not, and raises nothing after a write."""
+    return shown is not None and shown.is_finite() and shown == sent
+
+
+def _numbers(some: Sequence[Addition]) -> str:
+    return ", ".join(f"#{one.id}" for one in some)
 
 
 def _patch(agreement: str, posting: Posting, field: str, value: object) -> Wire:

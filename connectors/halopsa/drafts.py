@@ -48,6 +48,12 @@ def note(charge: Charge) -> str:
     )
 
 
+def noted_mark(invoice: Invoice) -> str:
+    """The mark that an invoice's internal note names; "" for none."""
+    told = _NOTE.search(invoice.internal_note or "")
+    return told["mark"] if told else ""
+
+
 def charge_of(invoice: Invoice, own: str) -> Charge | None:
     """What an invoice stands for, if syncd made it, this installation or another; None for everybody else's.
 
@@ -57,7 +63,8 @@ def charge_of(invoice: Invoice, own: str) -> Charge | None:
     if not mark.startswith((FAMILY, own)):
         return None
     told = _NOTE.search(invoice.internal_note or "")
-    if told is None or told["mark"] != mark or not Decimal(told["sent"]):
+    days = _days(told) if told else None
+    if told is None or days is None or told["mark"] != mark or not Decimal(told["sent"]):
         if not mark.startswith(own):
             return None
         raise VendorError(
@@ -65,5 +72,12 @@ def charge_of(invoice: Invoice, own: str) -> Charge | None:
             f"the Halo invoice #{invoice.id} bears syncd's mark {mark}, but its internal note no longer says what it "
             "charges; void it, or put the note back",
         )
-    days = Period(date.fromisoformat(told["first"]), date.fromisoformat(told["last"]))
     return Charge(mark, told["agreement"], Decimal(told["units"]), Decimal(told["sent"]), days)
+
+
+def _days(told: re.Match[str]) -> Period | None:
+    """The days of a note; None where a typo made them impossible."""
+    try:
+        return Period(date.fromisoformat(told["first"]), date.fromisoformat(told["last"]))
+    except ValueError:
+        return None

@@ -137,10 +137,14 @@ def billed_line(
 ) -> BilledLine | None:
     """The line as it stands today, None where it is none: inactive, ended, a heading.
 
-    A line that begins later is given with its first day, so that nobody adds a second one.
+    A line that begins later is given with its first day, so that nobody adds a second one. Lines of a renewal that was
+    entered ahead often have no days of their own: they begin with their recurring invoice.
     Raises VendorError `malformed` where it shows no usable quantity or date.
     """
     starts, ends = day(line.startdate), day(line.enddate)
+    once = bool(line.onetimecharge) or _in_one_period(starts, ends, terms, moment)
+    if terms.starts is not None and terms.starts > moment.today:
+        starts = max(starts or terms.starts, terms.starts)
     over = ends is not None and (ends < moment.today or (starts is not None and ends < starts))
     if line.isinactive or line.isgroupdesc or over:
         return None
@@ -162,7 +166,7 @@ def billed_line(
         unit_cost=units(line.unit_cost),
         starts=starts,
         ends=ends,
-        once=bool(line.onetimecharge) or _in_one_period(starts, ends, terms, moment),
+        once=once,
         marker=mark if mark.startswith((FAMILY, own)) else "",
         version=version(line, licence, len(terms.row.lines)),
         changed_by=changed_by,

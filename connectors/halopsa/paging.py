@@ -47,10 +47,12 @@ def whole(
     *,
     params: Mapping[str, str | int] | None = None,
     pages: bool = True,
+    counted: bool = True,
 ) -> Whole[R]:
     """All rows of a list, by rising id. Raises VendorError, `incomplete` where wholeness cannot be proved.
 
-    `pages`: whether the endpoint pages at all; where not, its one answer is held against its count.
+    `pages`: whether the endpoint pages at all; where not, its one answer is held against its count, and without one
+    nothing tells that it was not cut short. `counted`: whether such a list must have that count.
     """
     asked = dict(params or {})
     before: list[int] = []
@@ -58,6 +60,8 @@ def whole(
     total: int | None = None
     for _ in range(TRIES):
         rows, total, count = _scan(api, path, shape, asked, pages)
+        if total is None and counted and not pages:
+            raise VendorError("incomplete", f"Halo's {path} gave {len(rows)} rows and no record_count to prove them")
         ids = [row.id for row in rows.values()]
         steady = count <= 1 or ids == before
         if steady and total in (None, len(rows)):

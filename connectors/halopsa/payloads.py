@@ -175,6 +175,7 @@ class Licence(Record):
     is_active: bool | None = None
     deleted: bool | None = None
     status: str | None = None
+    start_date: str | None = None
     end_date: str | None = None
     billing_cycle: str | None = None
     term_duration: str | None = None

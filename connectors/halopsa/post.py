@@ -8,6 +8,7 @@ never written as a whole: lines that such a body leaves out may be deleted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,10 +19,11 @@ from connectors.halopsa.abilities import DESCRIPTION_LENGTH, OPERATIONS, TICKETS
 from connectors.halopsa.answers import saved, upsert
 from connectors.halopsa.api import Api
 from connectors.halopsa.config import HaloSettings
-from connectors.halopsa.dates import instant, written
-from connectors.halopsa.drafts import Charge, charge_of, note
+from connectors.halopsa.dates import day, instant, written
+from connectors.halopsa.drafts import Charge, charge_of, note, noted_mark
 from connectors.halopsa.errors import refused
 from connectors.halopsa.lines import Standing, calculated, counted, fixed, line_id, pending, quantity, standing
+from connectors.halopsa.marks import alike, invoice_ended, line_ended, marked, numbers, the_one, unmarked
 from connectors.halopsa.paging import newest
 from connectors.halopsa.payloads import Change, Invoice, Licence, Line, units
 from connectors.halopsa.read import Reader
@@ -150,27 +152,38 @@ class Poster:
         if lines is None:
             return Moved(f"the Halo recurring invoice #{posting.agreement_id} no longer exists")
         bearing = [one for one in lines if (one.comment_2 or "").strip() == posting.marker]
-        if len(bearing) > 1:
-            numbers = ", ".join(f"#{one.id}" for one in bearing)
-            return Moved(f"{len(bearing)} Halo lines bear the mark {posting.marker} ({numbers}); end the surplus ones")
-        if not bearing:
-            return Absent()
-        if wrong := self._not_as_sent(posting, bearing[0], (posting.quantity, posting.unit_price)):
-            return Moved(f"the new Halo line #{bearing[0].id} {wrong}")
-        return Found(str(bearing[0].id), quantity(bearing[0]))
+        found = the_one(posting.marker, bearing, line_ended, kind="line", record="", remedy="end the surplus ones")
+        if isinstance(found, Moved):
+            return found
+        if found is None:
+            meant = (posting.quantity, posting.unit_price)
+            lost = [
+                one
+                for one in lines
+                if not marked(one.comment_2, self._reader.own_marker)
+                and alike(one, posting, meant)
+                and day(one.startdate) == posting.starts
+                and not line_ended(one)
+            ]
+            return unmarked(posting, lost, kind="line", field="comment_2", remedy="end") if lost else Absent()
+        if wrong := self._not_as_sent(posting, found, (posting.quantity, posting.unit_price)):
+            return Moved(f"the new Halo line #{found.id} {wrong}")
+        return Found(str(found.id), quantity(found))
 
     def _find_draft(self, posting: Posting) -> Sight:
         client = int(posting.customer_id)
         rows = self._reader.fresh_invoices(client).rows
         bearing = [row for row in rows if (row.reference or "").strip() == posting.marker]
-        if len(bearing) > 1:
-            numbers = ", ".join(f"#{row.id}" for row in bearing)
-            return Moved(f"{len(bearing)} Halo invoices bear the mark {posting.marker} ({numbers}); void all but one")
-        if not bearing:
-            return Absent()
-        made = charge_of(bearing[0], posting.marker)
+        found = the_one(
+            posting.marker, bearing, invoice_ended, kind="invoice", record="invoice ", remedy="void all but one"
+        )
+        if isinstance(found, Moved):
+            return found
+        if found is None:
+            return self._find_unmarked(posting, client, rows)
+        made = charge_of(found, posting.marker)
         if posting.key in self._sent:
-            detailed = self._reader.invoice(bearing[0].id, client)
+            detailed = self._reader.invoice(found.id, client)
             if detailed.posted or not detailed.reviewrequired:
                 return Moved(f"the Halo invoice #{detailed.id} is no draft: it does not wait for a review")
             on_it = [line for line in detailed.lines or () if not line.isgroupdesc]
@@ -179,7 +192,31 @@ class Poster:
                 wrong = self._not_as_sent(posting, on_it[0], charge(posting))
             if wrong:
                 return Moved(f"the Halo invoice #{detailed.id} {wrong}")
-        return Found(f"invoice {bearing[0].id}", made.units if made else None)
+        return Found(f"invoice {found.id}", made.units if made else None)
+
+    def _find_unmarked(self, posting: Posting, client: int, rows: Sequence[Invoice]) -> Absent | Moved:
+        """Where no reference bears the mark: the draft whose note still names it, else one that says the same. Only
+        invoices of the posting's first day are opened for that."""
+        noted = [row for row in rows if noted_mark(row) == posting.marker]
+        if standing := [row for row in noted if not invoice_ended(row)]:
+            return Moved(
+                f"the Halo invoice {numbers(standing)} bears the mark {posting.marker} in its internal note alone: put "
+                "its reference back to it, or void it"
+            )
+        if noted:
+            return Moved(
+                f"the Halo invoice {numbers(noted)} was voided", arrived=f"invoice {min(row.id for row in noted)}"
+            )
+        first = str(posting.starts)
+        lost = [
+            row
+            for row in rows
+            if not invoice_ended(row)
+            and (row.invoice_date or "").startswith(first)
+            and not (marked(row.reference, self._reader.own_marker) or noted_mark(row))
+            and any(alike(line, posting, charge(posting)) for line in self._reader.invoice(row.id, client).lines or ())
+        ]
+        return unmarked(posting, lost, kind="invoice", field="reference", remedy="void") if lost else Absent()
 
     def _not_as_sent(self, posting: Posting, line: Line, meant: tuple[Decimal, Decimal | None]) -> str:
         """How a record that this connection just made differs from what it sent, "" where it does not. Of one that was

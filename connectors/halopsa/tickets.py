@@ -152,7 +152,7 @@ class Tickets:
 
     def _judge_board(self, name: str) -> None:
         """Raises VendorError `invalid` where no single active team has this name."""
-        teams = whole(self._api, "Team", payloads.Team, pages=False).rows
+        teams = whole(self._api, "Team", payloads.Team, pages=False, counted=False).rows
         named = [one for one in teams if _same(one.name, name)]
         active = [one for one in named if not one.inactive]
         if len(active) == 1:

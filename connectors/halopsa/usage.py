@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
@@ -147,13 +147,13 @@ class Usage:
         for query in queries:
             tallies: dict[str, _Tally] = {}
             for row in found.rows:
-                ends = day(row.end_date)
-                over = row.deleted or row.is_active is False or (ends is not None and ends < moment.today)
+                if row.client_id != client or not _runs(row, moment.today):
+                    continue
                 facets: _Facets = {
                     "term": _names(row.billing_cycle, row.term_duration),
                     "vendor": _names(row.vendor, row.manufacturer, row.distributor),
                 }
-                if row.client_id != client or over or not _passes(query, facets):
+                if not _passes(query, facets):
                     continue
                 sku = row.product_sku or row.vendor_product_sku or row.name
                 tally = tallies.setdefault(sku, _Tally(row.name))
@@ -250,6 +250,13 @@ class Usage:
     def _exists(self, path: str) -> bool:
         """Whether there is any such record at all: agents without a right are shown nothing instead of an error."""
         return bool(whole(self._api, path, payloads.Record).rows)
+
+
+def _runs(row: payloads.Licence, today: date) -> bool:
+    """Whether a licence counts on a day: one that was entered ahead has its first day still before it."""
+    starts, ends = day(row.start_date), day(row.end_date)
+    begun = starts is None or starts <= today
+    return begun and not (row.deleted or row.is_active is False or (ends is not None and ends < today))
 
 
 def _split(row: payloads.Action) -> Iterator[tuple[str, Decimal]]:

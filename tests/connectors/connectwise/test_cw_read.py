@@ -339,3 +339,22 @@ def test_without_a_billing_start_an_agreement_is_billed_from_its_first_day(bench
     assert agreement.obstacle == ""
     assert agreement.period is not None
     assert agreement.period.first.day == 15
+
+
+@pytest.mark.parametrize("mark", ["", "sd-t1-x"])
+@pytest.mark.parametrize("field", ["unitPrice", "unitCost", "quantity"])
+@pytest.mark.parametrize("told", ["NaN", "sNaN", "Infinity", "1e999999999", "-1e999999"])
+def test_a_number_that_is_none_is_one_customers_trouble(bench: Bench, told: str, field: str, mark: str) -> None:
+    """Arithmetic with it would end the whole read, or never end."""
+    days = {"effectiveDate": "2026-11-02T00:00:00Z", "cancelledDate": "2026-11-25T00:00:00Z"}
+
+    def spoil(rows: Any) -> None:
+        for row in rows if isinstance(rows, list) else ():
+            row |= {field: told, "serialNumber": mark, **days}
+
+    bench.lie("/agreements/1001/additions", spoil)
+    connection = bench.connect()
+    states = {one.customer_id: one for one in connection.lines(connection.customers(), bench.moment)}
+    assert (states["251"].state, states["251"].code) == (State.UNKNOWN, "malformed")
+    assert "shows no usable" in states["251"].reason
+    assert {states["252"].state, states["253"].state} == {State.KNOWN}

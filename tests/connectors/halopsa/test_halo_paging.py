@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from halo_kit import Bench
 from werkzeug.wrappers import Response
 
 from syncd.errors import VendorError
-from syncd.model import State
+from syncd.model import Absent, Operation, Posting, State
 
 
 def pages(bench: Bench, path: str = "/api/Client") -> list[tuple[str, str]]:
@@ -100,6 +101,25 @@ def test_time_entries_that_come_cut_short_are_asked_for_in_halves(make_bench: Ca
     assert cut.state is State.KNOWN
     assert cut.counts == calm.counts
     assert make_bench(longest_list=1).reading("hours").state is State.UNKNOWN  # several in one half day: not provable
+
+
+@pytest.mark.parametrize("cap", [0, 3])
+def test_a_single_answer_without_a_count_proves_nothing(make_bench: Callable[..., Bench], cap: int) -> None:
+    """Cut short it would look the same: hours would be lost in silence."""
+    reading = make_bench(bare=("Actions",), longest_list=cap).reading("hours")
+
+    assert (reading.state, reading.code) == (State.UNKNOWN, "incomplete")
+    assert "no record_count" in reading.reason
+
+
+def test_a_bare_list_of_teams_is_believed(make_bench: Callable[..., Bench]) -> None:
+    """It is short, and one that lacks a team only refuses a ticket."""
+    posting = Posting(
+        operation=Operation.OPEN_TICKET, key="t1", marker="sd-t1-ticket", customer_id="101", quantity=Decimal(0),
+        description="2 seats", options={"board": "billing", "summary": "2 seats are not billed"},
+    )  # fmt: skip
+
+    assert isinstance(make_bench(bare=("Team",)).connect().find(posting), Absent)
 
 
 def test_throttling_without_a_wait_is_waited_out(make_bench: Callable[..., Bench]) -> None:

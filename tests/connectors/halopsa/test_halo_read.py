@@ -366,3 +366,26 @@ def test_another_clients_invoice_is_not_believed(bench: Bench) -> None:
     bench.double.listed = mixed  # type: ignore[method-assign]
     assert bench.booked().code == "wrong_tenant"
     assert bench.billing().code == "wrong_tenant"
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ({}, date(2026, 12, 1)),
+        ({"startdate": "2026-11-01T00:00:00"}, date(2026, 12, 1)),
+        ({"startdate": "2027-01-15T00:00:00"}, date(2027, 1, 15)),
+        ({"enddate": "2026-11-30T00:00:00"}, None),  # it is over before its recurring invoice begins
+    ],
+)
+def test_lines_of_a_renewal_entered_ahead_begin_with_it(bench: Bench, line: dict[str, Any], first: date | None) -> None:
+    """Counted as open today they would be a second line of the same product, or its units twice."""
+    headers = bench.double.tables["RecurringInvoice"]
+    rows = [{**row, "id": 99_100 + place, "ihid": -991} for place, row in enumerate(headers[-91]["lines"])]
+    rows[0] |= line
+    headers[-991] = {**headers[-91], "id": -991, "startdate": "2026-12-01T00:00:00", "lines": rows}
+
+    lines = {one.id: one for one in bench.billing().lines}
+
+    assert lines[str(LINE)].starts is None
+    assert ("99100" in lines) == (first is not None)
+    assert first is None or (lines["99100"].starts, lines["99100"].once) == (first, False)

@@ -78,6 +78,26 @@ def test_ended_licences_do_not_count(bench: Bench, ended: dict[str, Any]) -> Non
     assert counted(bench.reading("licences")) == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [("2026-11-21", 28), ("2027-01-01", 28), ("2026-11-20", 78), ("1901-01-01", 78), (None, 78)],
+)
+def test_a_licence_counts_from_its_first_day(bench: Bench, first: str | None, expected: int) -> None:
+    """A renewal or a rise that was entered ahead is nobody's count yet; a sentinel is no day."""
+    table = bench.double.tables["SoftwareLicence"]
+    starts = f"{first}T00:00:00" if first else None
+    table[3999] = {**table[3010], "id": 3999, "count": 50, "start_date": starts}
+
+    assert counted(bench.reading("licences")) == {"SPB": expected}
+
+
+def test_a_date_of_one_clients_licence_is_no_other_clients_trouble(bench: Bench) -> None:
+    bench.double.tables["SoftwareLicence"][3010]["start_date"] = "31/12/2026"
+
+    assert bench.reading("licences").code == "malformed"
+    assert counted(bench.reading("licences", who=2)) == {"SPB": 14, "EXCHANGESTANDARD": 2}
+
+
 def test_a_licence_without_a_count_is_no_zero(bench: Bench) -> None:
     del bench.double.tables["SoftwareLicence"][3010]["count"]
 
