@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from connectors.netsuite.amounts import natural, turned
-from connectors.netsuite.own import CREDIT, INVOICE, PENDING, REJECTED, VOIDED, document_name, status_of
+from connectors.netsuite.own import CREDIT, INVOICE, PENDING, REJECTED, VOIDED, document_name, own_charges, status_of
 from connectors.netsuite.payloads import DocumentRow, ItemRow, LineRow, flag, number
 from connectors.netsuite.read import Each, Reader
 from connectors.netsuite.suiteql import Select, day, shown_number, whole
@@ -79,8 +79,8 @@ def _books(reader: Reader, period: Period) -> Books:
         reader.api,
         DocumentRow,
         Select(
-            "t.type, t.entity, TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, t.tranid, t.status, t.voided, "
-            f"t.foreigntotal{currency}",
+            "t.type, t.entity, TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, t.tranid, t.memo, t.status, "
+            f"t.voided, t.foreigntotal{currency}",
             "transaction t",
             where,
             "t.id",
@@ -90,7 +90,8 @@ def _books(reader: Reader, period: Period) -> Books:
         reader.api,
         LineRow,
         Select(
-            "tl.transaction AS document, tl.item, tl.memo, tl.quantity, tl.rate, tl.foreignamount, tl.taxline",
+            "tl.transaction AS document, tl.linesequencenumber AS place, tl.item, tl.memo, tl.quantity, tl.rate, "
+            "tl.foreignamount, tl.taxline",
             "transactionline tl INNER JOIN transaction t ON t.id = tl.transaction",
             f"{where} AND tl.mainline = 'F' AND tl.iscogs = 'F'",
             "tl.uniquekey",
@@ -124,13 +125,15 @@ def _counts(reader: Reader, customer: str, books: Books) -> tuple[tuple[Count, .
         # Whether a credit memo's total is told as negative is not certain; on the memo it is positive.
         total, side = (abs(row.foreigntotal), -1) if row.type == CREDIT else (row.foreigntotal, 1)
         turn = turned(lines, total, document_name(row))
+        stands_for = own_charges(row, lines)
         for line in lines:
             if flag(line.taxline) or (line.foreignamount is None and line.quantity is None):
                 continue
             amount = turn * shown_number(line.foreignamount)
             sku, name, aliases = _named(line, items)
             one = sums.setdefault((sku, currency), Sum(name))
-            one.quantity += side * natural(line, amount, turn)
+            shown, charge = natural(line, amount, turn), stands_for.get(id(line))
+            one.quantity += side * (charge.shown(shown) if charge else shown)
             one.amount += side * amount
             one.aliases |= dict.fromkeys(aliases)
             one.dated = max(one.dated, date.fromisoformat(row.trandate))

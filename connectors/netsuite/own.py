@@ -6,7 +6,7 @@ Knows the types, stages and statuses of documents.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -109,6 +109,21 @@ def document_name(row: DocumentRow) -> str:
     return f"the NetSuite {what} {row.tranid or '#' + number(row.id)}"
 
 
+def in_order(lines: Iterable[LineRow]) -> list[LineRow]:
+    """Lines as they stand on their document, which is the order of syncd's marks."""
+    return sorted(lines, key=lambda one: (one.place is None, one.place or one.id))
+
+
+def own_charges(row: DocumentRow, lines: Iterable[LineRow]) -> dict[int, Charge]:
+    """What the lines of a document, by `id()`, stand for where they are syncd's own; {} for everybody else's, and where
+    a person worked on it so that it cannot be told."""
+    marks = charges(row.memo or "")
+    ordered = in_order(one for one in lines if not flag(one.taxline))
+    if len(ordered) != len(marks) or not all(one.readable for one in marks):
+        return {}
+    return {id(line): mark for line, mark in zip(ordered, marks, strict=True)}
+
+
 def _of_document(row: DocumentRow, held: Sequence[LineRow], items: Mapping[str, ItemRow]) -> list[BilledLine]:
     """The lines of one of syncd's own invoices or credit memos; none where it bills nothing any more.
 
@@ -119,7 +134,7 @@ def _of_document(row: DocumentRow, held: Sequence[LineRow], items: Mapping[str, 
     if not marks or status in (VOIDED, REJECTED):
         return []
     legible(marks, document_name(row), "memo")
-    ordered = sorted(held, key=lambda one: (one.place is None, one.place or one.id))
+    ordered = in_order(held)
     if len(ordered) != len(marks):
         raise VendorError(
             "malformed",

@@ -53,8 +53,9 @@ def external_id(postings: Sequence[Posting]) -> str:
 
 
 def lost(record: str, external: str, memo: str) -> str:
-    """What a document lost that `external_id` named, in words; "" for a whole one, and for a person's."""
-    return lost_marks(external, PREFIX[record], [one.mark for one in charges(memo)], _ID_LENGTH)
+    """What a document lost that `external_id` named, in words; "" for a whole one, also where a person quoted a mark
+    once more, and for a person's."""
+    return lost_marks(external, PREFIX[record], {one.mark for one in charges(memo)}, _ID_LENGTH)
 
 
 def together(posting: Posting) -> str:

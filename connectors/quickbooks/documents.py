@@ -125,6 +125,21 @@ def own(entity: str, document: Document) -> tuple[Own, ...]:
     return tuple(Own(one, paired[index]) for index, one in enumerate(told))
 
 
+def unaccounted(entity: str, document: Document) -> list[Line]:
+    """The lines with an item that no mark accounts for; all of them where there are fewer marks than lines and it
+    cannot be told which are which. A mark that is quoted twice is one."""
+    told = marks(document)
+    lines = [line for line in document.line if item_of(line)]
+    distinct = {one.mark for one in told}
+    if len(distinct) >= len(lines):
+        return []
+    try:
+        known = {id(one.line) for one in own(entity, document)} if len(distinct) == len(told) else set()
+    except VendorError:
+        known = set()
+    return [line for line in lines if id(line) not in known]
+
+
 def item_of(line: Line) -> str:
     """The id of a line's item, "" where it has none."""
     sold = line.sales_item_line_detail

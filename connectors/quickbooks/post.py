@@ -35,6 +35,7 @@ from connectors.quickbooks.documents import (
     note_of,
     own,
     priced,
+    unaccounted,
     voided,
 )
 from connectors.quickbooks.errors import DUPLICATE_NUMBER, explain, fault, refused
@@ -229,6 +230,11 @@ def _seen(entity: str, row: Document, posting: Posting) -> Sight:
     name = f"the {named(entity, row)}"
     if not all(one.readable for one in marks(row)):
         return Found(_remote(entity, row))  # it bears the mark; for how much, only its memo said
+    told = row.currency_ref.value if row.currency_ref is not None else ""
+    if told and posting.currency and told != posting.currency:
+        made_so = row.sync_token == "0"  # noqa: S105 - QuickBooks' word for "never changed"
+        arrived = "" if made_so else _remote(entity, row)
+        return Moved(f"{name} is in {told}, not in {posting.currency}", arrived=arrived)
     mine: Own = next(one for one in own(entity, row) if one.charge.mark == posting.marker)
     if mine.line is None:
         gone = f"{name} no longer holds the line for {posting.product or posting.product_id}"
@@ -246,15 +252,15 @@ def _remote(entity: str, row: Document) -> str:
 
 
 def _paper(entity: str, row: Document, posting: Posting) -> Paper:
-    told = [(line.amount, line.description.strip()) for line in row.line if item_of(line) == posting.product_id]
+    meant = (posting.product_id, sums(posting)[2], _words(posting).strip())
     return Paper(
         name=f"the {named(entity, row)}",
         record=_remote(entity, row),
         number=row.doc_number or "",
         marks=frozenset(one.mark for one in marks(row)),
         ended=_ended(entity, row),
-        may_hold=bool(told),
-        alike=(sums(posting)[2], _words(posting).strip()) in told,
+        may_hold=any(item_of(line) == posting.product_id for line in row.line),
+        alike=any((item_of(line), line.amount, line.description.strip()) == meant for line in unaccounted(entity, row)),
     )
 
 

@@ -8,11 +8,12 @@ other. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from connectors.stripe.payloads import Catalogued, InvoiceItem, Price, id_of
-from syncd.connect.documents import FAMILY, Charge, charges
+from syncd.connect.documents import Charge, charges
 from syncd.errors import VendorError
 from syncd.money import number
 
@@ -21,6 +22,8 @@ PRICE = "syncd_price"
 SUBSCRIPTION = "syncd_subscription"
 ADDED = "syncd_added"
 SET = "syncd_set"
+# What stands on every invoice item of syncd's.
+_NAMES = (OP, PRICE, SUBSCRIPTION)
 
 
 def product_id(price: str, product: str) -> str:
@@ -66,20 +69,25 @@ class Own:
         return self.charge.shown(self.quantity)
 
 
+def bears(metadata: Mapping[str, str]) -> bool:
+    """Whether any of what syncd writes onto an invoice item stands there."""
+    return any(metadata.get(name) for name in _NAMES)
+
+
 def own(row: InvoiceItem) -> Own | None:
-    """What an invoice item stands for, if syncd made it. Raises VendorError `malformed` where its note was changed."""
+    """What an invoice item stands for, if syncd made it: as long as any of its metadata stands, for one that lost its
+    mark alone would be billed a second time. Raises VendorError `malformed` where the metadata was changed."""
     metadata = row.metadata or {}
-    text = metadata.get(OP, "")
-    if not text:
+    if not bears(metadata):
         return None
-    found = noted(text)
-    if found == () and not text.startswith(FAMILY):
-        return None
-    if found is None or len(found) != 1 or PRICE not in metadata or SUBSCRIPTION not in metadata:
+    found = noted(metadata.get(OP, ""))
+    if found is None or len(found) != 1 or not all(name in metadata for name in _NAMES):
         raise VendorError(
             "malformed",
-            f"the Stripe invoice item {row.id} bears syncd's mark, but its metadata ({OP}, {PRICE}, {SUBSCRIPTION}) no "
-            "longer says what it charges; delete it, or put the metadata back",
+            f"the Stripe invoice item {row.id} bears syncd's mark, but its metadata ({', '.join(_NAMES)}) no longer "
+            f"says what it charges; delete it, or put the metadata back: {OP} as the mark, the units, the first and "
+            f'the last day ("sd-… 3 20261101-20261130", see Stripe\'s event log), {PRICE} as price/product, '
+            f"{SUBSCRIPTION} as the subscription's id",
         )
     parent = row.parent.subscription_details if row.parent else None
     return Own(

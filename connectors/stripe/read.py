@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from connectors.stripe import amounts, times
 from connectors.stripe.api import Api
 from connectors.stripe.metered import Metered, usage_lines
-from connectors.stripe.own import ADDED, OP, Own, named, own, price_of, product_of
+from connectors.stripe.own import ADDED, Own, bears, named, own, price_of, product_of
 from connectors.stripe.payloads import Catalogued, Customer, InvoiceItem, Item, Price, Subscription, Taken, id_of
 from connectors.stripe.usage import Meters
 from syncd.clock import Clock
@@ -234,7 +234,7 @@ class Reader:
             {"created": {"gte": since}},
         )  # fmt: skip
         voided: frozenset[str] = frozenset()
-        if any(row.invoice is not None and OP in (row.metadata or {}) for row in found.rows):
+        if any(row.invoice is not None and bears(row.metadata or {}) for row in found.rows):
             gone = self._api.whole(
                 "v1/invoices", Taken, "voided invoices", {"status": "void", "created": {"gte": since}}
             )

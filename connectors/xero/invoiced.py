@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from connectors.xero.dates import day
-from connectors.xero.own import name
+from connectors.xero.own import marked, name, own
 from connectors.xero.payloads import Document, Invoice, Item, Line, units
 from connectors.xero.read import Reader
 from connectors.xero.recurring import item_of
@@ -64,11 +64,12 @@ class Booked:
         documents = [one for one in books.get(contact, ()) if one.status in BOOKED]
         for document in documents:
             currency = document.currency or house
+            stands_for = _own_units(document)
             for line, net in _net(document):
                 sign = 1 if isinstance(document, Invoice) else -1
                 sku, called, aliases = _named(line, items)
                 entry = sums[sku, "" if sku else called, currency]
-                entry.quantity += sign * units(line.quantity)
+                entry.quantity += sign * stands_for.get(id(line), units(line.quantity))
                 entry.amount += sign * net
                 entry.name = entry.name or called
                 entry.aliases |= dict.fromkeys(aliases)
@@ -111,6 +112,16 @@ def _net(document: Document) -> list[tuple[Line, Decimal]]:
             "missing",
         )
     return found
+
+
+def _own_units(document: Document) -> dict[int, Decimal]:
+    """The units behind syncd's own lines, which may stand there as one at the whole amount."""
+    if not marked(document):
+        return {}
+    try:
+        return {id(one.line): one.units for one in own(document)}
+    except VendorError:  # a person worked on it: what it shows counts
+        return {}
 
 
 def _named(line: Line, items: Mapping[str, Item]) -> tuple[str, str, tuple[str, ...]]:

@@ -39,6 +39,13 @@ def marked(document: Document) -> tuple[Charge, ...]:
     return charges(document.reference or "")
 
 
+def unaccounted(document: Document) -> list[Line]:
+    """The lines that charge something, where a document has fewer marks than those: which of them lost theirs cannot be
+    told. None of a whole one's. A mark that is quoted twice is one."""
+    rows = [line for line in document.lines or () if not line.remark]
+    return rows if len({one.mark for one in marked(document)}) < len(rows) else []
+
+
 def own(document: Document) -> tuple[Own, ...]:
     """The lines of one of syncd's documents. Raises VendorError `malformed` where they cannot be told apart any more
     or a mark its units, `incomplete` where Xero shows none."""

@@ -18,7 +18,7 @@ from connectors.xero.api import ROOT, TENANT, Api
 from connectors.xero.dates import day, since
 from connectors.xero.errors import duplicate, mend, one_line, refused, words
 from connectors.xero.figures import charge, figures, line_amount
-from connectors.xero.own import marked, name, own
+from connectors.xero.own import marked, name, own, unaccounted
 from connectors.xero.payloads import NO_ID, CreditNote, Document, Invoice, Line, units
 from connectors.xero.read import Reader
 from syncd.connect.documents import Paper, charges, note, number, the_one
@@ -26,7 +26,7 @@ from syncd.connect.http import Reply, json_bytes
 from syncd.connect.outcome import outcome
 from syncd.connect.values import exact, shortened
 from syncd.errors import VendorError
-from syncd.model import Found, Operation, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
+from syncd.model import Found, Moved, Operation, Outcome, Posting, Receipt, Refused, Sight, Unknown, Wire
 from syncd.money import plain
 from syncd.periods import add_months
 
@@ -99,6 +99,8 @@ class Poster:
             return self._taken(sent, said)
         if said and isinstance(reply, Reply) and reply.status < 300:
             return Refused("invalid", f"Xero rejected {_called(sent)}: {said}{mend(said)}")
+        if isinstance(reply, Reply) and (differs := _shows_otherwise(reply, sent)):
+            return Unknown(differs)
         return outcome(
             reply,
             receipt=lambda told: _receipt(told, sent),
@@ -113,7 +115,13 @@ class Poster:
         told = the_one(
             posting, list(papers), prefix=_PREFIX, length=_NUMBER_LENGTH, field="reference", remedy="delete or void"
         )
-        return Found(told.record, _shown(papers[told], posting.marker)) if isinstance(told, Paper) else told
+        if not isinstance(told, Paper):
+            return told
+        document = papers[told]
+        if posting.currency and document.currency and document.currency != posting.currency:
+            # Xero shows no day on which a document was made: whether it was made so, or changed later, is not told.
+            return Moved(f"{told.name} is in {document.currency}, not in {posting.currency}")
+        return Found(told.record, _shown(document, posting.marker))
 
     def _documents_of(self, posting: Posting) -> Sequence[Document]:
         """The contact's documents of a year and later, also deleted ones; of both contacts where it was merged."""
@@ -198,10 +206,14 @@ def _line(posting: Posting) -> dict[str, Any]:
     quantity, price = figures(posting)
     return {
         "ItemCode": posting.product,
-        "Description": described(posting.description or posting.product),
+        "Description": _words(posting),
         "Quantity": exact(quantity),
         "UnitAmount": exact(price),
     }
+
+
+def _words(posting: Posting) -> str:
+    return described(posting.description or posting.product)
 
 
 def _failed(reply: Reply) -> str:
@@ -216,12 +228,23 @@ def _failed(reply: Reply) -> str:
     return ""
 
 
-def _receipt(reply: Reply, sent: Document) -> Receipt | None:
+def _made(reply: Reply) -> Document | None:
+    """The one document that an answer shows; None where it shows none or several."""
     told = reply.try_parse(_Sent)
-    if told is None or len(told.documents) != 1:
-        return None
-    [made] = told.documents
-    if made.warnings or made.attribute not in (None, "OK") or _differs(made, sent):
+    return told.documents[0] if told is not None and len(told.documents) == 1 else None
+
+
+def _shows_otherwise(reply: Reply, sent: Document) -> str:
+    """How the document that a success shows differs from what was sent, in words; "" where it does not, or none is
+    shown."""
+    made = _made(reply) if 200 <= reply.status < 300 else None
+    differs = _differs(made, sent) if made else ""
+    return f"{name(made)} is there and differs from what was sent: {differs}" if made and differs else ""
+
+
+def _receipt(reply: Reply, sent: Document) -> Receipt | None:
+    made = _made(reply)
+    if made is None or made.warnings or made.attribute not in (None, "OK"):
         return None
     return Receipt(made.key, made.number)
 
@@ -271,6 +294,7 @@ def _shown(document: Document, mark: str) -> Decimal | None:
 
 def _paper(document: Document, posting: Posting) -> Paper:
     codes = {line.code.casefold() for line in document.lines or ()}
+    meant = (posting.product.casefold(), line_amount(*figures(posting)), _words(posting))
     return Paper(
         name=name(document),
         record=document.key,
@@ -278,6 +302,10 @@ def _paper(document: Document, posting: Posting) -> Paper:
         marks=frozenset(one.mark for one in marked(document)),
         ended="" if document.live else f"was {document.status.lower()}",
         may_hold=posting.product.casefold() in codes,
+        alike=any(
+            (line.code.casefold(), line.amount, (line.description or "").strip()) == meant
+            for line in unaccounted(document)
+        ),
     )
 
 

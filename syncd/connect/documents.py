@@ -103,6 +103,10 @@ def lost_marks(bears: str, prefix: str, marks: Collection[str], length: int) -> 
     made = re.fullmatch(rf"{re.escape(prefix)}[0-9A-F]{{{length - len(prefix)}}}", bears, re.IGNORECASE)
     if made is None or bears.upper() == number(prefix, marks, length):
         return ""
+    return _left(marks)
+
+
+def _left(marks: Collection[str]) -> str:
     return "not every mark of it any more" if marks else "no mark of it any more"
 
 
@@ -112,8 +116,9 @@ class Paper:
 
     `name`: in words ("the Xero invoice SD-4F…"); `record`: what the ledger calls it; `marks`: those of its charges;
     `ended`: what became of it ("was voided"), "" while it stands; `may_hold`: it has the posting's product, on whatever
-    day: a person may date it anew; `alike`: it has its product, amount and words, which tells where syncd does not
-    number documents.
+    day: a person may date it anew; `alike`: it has a line with the posting's product, amount and words that none of its
+    marks accounts for, which tells where the number is not syncd's. A mark accounts for one line, so that a document
+    with as many marks as lines is whole and never alike.
     """
 
     name: str
@@ -147,8 +152,8 @@ def the_one(
         return Moved(f"{one.name} {became}", arrived=one.record)
     for one in papers:
         lost = lost_marks(one.number, prefix, one.marks, length)
-        shows = f"bears syncd's number, {lost}" if lost else "bears syncd's words, no mark of it any more"
-        if one.may_hold and not one.ended and (lost or (one.alike and not one.marks)):
+        shows = f"bears syncd's number, {lost}" if lost else f"bears syncd's words, {_left(one.marks)}"
+        if one.may_hold and not one.ended and (lost or one.alike):
             return Moved(
                 f"{one.name} {shows}, and "
                 f"{posting.product or posting.product_id}: put its {field} back, or {remedy} it",

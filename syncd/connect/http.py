@@ -41,6 +41,8 @@ T = TypeVar("T")
 MAX_BODY = 64 * 1024 * 1024
 # Whole-request limit in multiples of the silence limit, with the sign-in that it may need.
 PATIENCE_FACTOR = 6
+# An exchange that broke off, or whose answer cannot be unpacked: what became of the request is not told.
+_BROKEN = (httpx.TransportError, httpx.DecodingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,14 @@ class Http:
     def address(self, path: str) -> str:
         """The full address of a path, or of an absolute link that the vendor gave.
 
-        Raises VendorError where it leads to another origin: credentials go nowhere else.
+        Raises VendorError where it leads to another origin, for credentials go nowhere else, or is no address at all.
         """
-        url = urljoin(self.base_url, path.lstrip("/") if "://" not in path else path)
-        if "@" in urlsplit(url).netloc or origin(url) not in self._origins:
+        try:
+            url = urljoin(self.base_url, path.lstrip("/") if "://" not in path else path)
+            foreign = "@" in urlsplit(url).netloc or origin(url) not in self._origins
+        except ValueError as error:  # a port that is none, a bracket that is not closed
+            raise VendorError("malformed", f"a link is no address ({error}); it is not followed") from None
+        if foreign:
             raise VendorError(
                 "malformed", f"a link leads to another host ({urlsplit(url).hostname}); it is not followed"
             )
@@ -194,7 +200,7 @@ class Http:
                     )
                     began = time.monotonic()
                     reply = self._exchange(self._reading, request, auth or self._auth)
-            except httpx.TransportError as error:
+            except _BROKEN as error:
                 failure = _transport(error, url, self._longest)
                 if isinstance(error, httpx.TimeoutException) and time.monotonic() - began >= self._longest:
                     raise failure from None
@@ -233,7 +239,7 @@ class Http:
                 reply = self._exchange(self._sending, request, auth or self._auth)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotSent(str(_transport(error, url, self._longest)))
-        except httpx.TransportError as error:
+        except _BROKEN as error:
             return Unknown(str(_transport(error, url, self._longest)))
         except VendorError as error:  # the budget said no, or the sign-in failed: nothing of ours left
             wait = self.gate.remaining(scope) if error.code == "deferred" else 0
@@ -299,7 +305,7 @@ def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {name.lower(): value for name, value in (headers or {}).items()}
 
 
-def _transport(error: httpx.TransportError, url: str, longest: float) -> VendorError:
+def _transport(error: httpx.RequestError, url: str, longest: float) -> VendorError:
     host = urlsplit(url).netloc
     match error:
         case httpx.ConnectError() if "CERTIFICATE" in str(error).upper():
@@ -308,6 +314,8 @@ def _transport(error: httpx.TransportError, url: str, longest: float) -> VendorE
             return VendorError("unavailable", f"{host} cannot be reached (connection refused or unknown host)")
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return VendorError("timeout", f"{host} did not accept a connection in time")
+        case httpx.DecodingError():
+            return VendorError("malformed", f"{host} answered in an encoding that cannot be undone: {error}")
         case httpx.TimeoutException():
             return VendorError("timeout", f"{host} did not answer in time (limit {round(longest)} s in all)")
         case _:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -28,6 +27,8 @@ from syncd.money import number
 _LONGEST = 100 * 366 * 86_400
 # Renew this long before the vendor's own end of life, so that no request leaves with a token about to die.
 EARLY = timedelta(minutes=2)
+# How long an access token is taken to be good where nobody says; one that ends before is refused and renewed.
+_USUAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,19 @@ class InMemory:
 class RefreshAnswer(msgspec.Struct):
     """RFC 6749, 5.1: the fields used; unknown ones are ignored. Without a new refresh token the old one stays.
 
-    The last two are Intuit's: seconds until the new refresh token is over if nobody uses it, and in any case. They may
-    hold anything, for a token that was spent must not be lost over them.
+    The last two are Intuit's: seconds until the new refresh token is over if nobody uses it, and in any case. All three
+    lifetimes may hold anything, for a token that was spent must not be lost over them.
     """
 
     access_token: str
-    expires_in: Decimal = Decimal(3600)
+    expires_in: Any = None
     refresh_token: str = ""
     x_refresh_token_expires_in: Any = None
     x_refresh_token_hard_expires_in: Any = None
+
+    def lasts(self) -> timedelta:
+        """How long the access token is good; an hour where the answer does not say."""
+        return _seconds(self.expires_in) or _USUAL
 
     def ends(self, now: datetime, unused: timedelta | None) -> datetime | None:
         """When the refresh token is over if it is not used before: as the answer says, else after `unused`."""
@@ -145,7 +150,7 @@ class RotatingToken(BearerToken):
                     kept = Tokens(
                         answer.refresh_token or (kept.refresh if kept else seed),
                         answer.access_token,
-                        self._now() + timedelta(seconds=int(answer.expires_in)),
+                        self._now() + answer.lasts(),
                         answer.ends(self._now(), self._unused),
                     )
                     self._vault.keep(seed, kept)  # before it signs anything

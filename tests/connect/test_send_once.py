@@ -86,6 +86,27 @@ def test_the_same_troubles_are_read_over(vendor: Vendor) -> None:
     assert len(vendor.asked("GET")) == 3 + ATTEMPTS
 
 
+def test_an_answer_that_cannot_be_unpacked_is_read_again_and_never_written_again(vendor: Vendor) -> None:
+    """A middlebox that breaks the encoding: the write may have been done, and one read's trouble is its own."""
+    vendor.answer = Response("not gzip at all", 200, headers={"Content-Encoding": "gzip"})
+    told = vendor.http.send(WIRE)
+    assert isinstance(told, Unknown)
+    assert "an encoding that cannot be undone" in told.reason
+    assert vendor.asked("PATCH") == ["/lines/7"]
+    with pytest.raises(VendorError, match="cannot be undone") as failed:
+        vendor.http.read("lines/7")
+    assert failed.value.code == "malformed"
+    assert len(vendor.asked("GET")) == ATTEMPTS
+
+
+@pytest.mark.parametrize("link", ["https://vendor.test:99999/next", "http://[/next", "https://vendor.test:port/next"])
+def test_a_link_that_is_no_address_is_an_answer_of_another_shape(vendor: Vendor, link: str) -> None:
+    with pytest.raises(VendorError, match="is no address") as failed:
+        vendor.http.read(link)
+    assert failed.value.code == "malformed"
+    assert vendor.double.requests == []
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(vendor: Vendor, status: int) -> None:
     vendor.answer = Response("", status, headers={"Location": "/lines/8"})

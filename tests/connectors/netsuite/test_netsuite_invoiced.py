@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from netsuite_kit import Bench
+from netsuite_kit import INVOICE, SECOND, Bench
 
 from syncd.connect.contract import Ask
 from syncd.errors import VendorError
-from syncd.model import Posting, Query, Reading, RemoteCustomer, State
+from syncd.model import Operation, Posting, Query, Reading, RemoteCustomer, State
 
 
 def told(reading: Reading) -> dict[str, Any]:
@@ -47,6 +47,28 @@ def test_drafts_rejected_and_voided_ones_are_left_out(bench: Bench, status: str)
     bench.double.invoice_by_hand(102, date(2026, 11, 12), [(501, Decimal(3))], status=status)
 
     assert told(bench.booked(2))["M365-BP"] == (14, 392)
+
+
+@pytest.mark.parametrize("ledger_signs", [True, False])
+@pytest.mark.parametrize("kind", ["invoice", "creditMemo"])
+def test_syncds_own_line_counts_in_units_though_it_stands_there_as_one(
+    make_bench: Callable[..., Bench], ledger_signs: bool, kind: str
+) -> None:
+    """3 units for 10.00 have no price of one: they are written as one at the whole amount."""
+    bench = make_bench(ledger_signs=ledger_signs)
+    given = SECOND if kind == "invoice" else replace(SECOND, operation=Operation.POST_CREDIT)
+    postings = [INVOICE if kind == "invoice" else replace(INVOICE, operation=Operation.POST_CREDIT), given]
+    connection = bench.connect()
+    connection.send(postings[0], connection.gather(postings))
+    [made] = [row for row in bench.double.records[kind].values() if "sd-" in (row["memo"] or "")]
+    made["status"] = "B"
+    assert [line["quantity"] for line in made["lines"]] == [2, 1]
+
+    sign = 1 if kind == "invoice" else -1
+    assert told(bench.booked(1)) == {"M365-BP": (25 + sign * 2, 700 + sign * 56), "EXO-P1": (sign * 3, sign * 10)}
+
+    made["memo"] = made["memo"].replace("20261130", "20261131")  # no longer readable: what the document shows counts
+    assert told(bench.booked(1))["EXO-P1"] == (sign, sign * 10)
 
 
 def test_paid_ones_count(bench: Bench) -> None:

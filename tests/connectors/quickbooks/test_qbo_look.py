@@ -207,6 +207,48 @@ def test_a_document_with_quickbooks_own_number_is_known_by_its_words(make_bench:
     assert isinstance(bench.connect().find(LINE), Absent)
 
 
+@pytest.mark.parametrize(
+    ("whole", "left"),
+    [
+        pytest.param("items 10, 11", "items 11", id="mark and item"),
+        pytest.param("items 10, 11", "items 10, 11", id="the mark alone"),
+        pytest.param(" for items 10, 11", f" {SECOND.marker} 3 20261101-20261130", id="the other mark quoted twice"),
+    ],
+)
+def test_a_document_without_syncds_number_that_lost_one_of_its_marks_makes_a_person_look(
+    make_bench: MakeBench, whole: str, left: str
+) -> None:
+    """A mark accounts for one line: what else has the posting's words may be the posting."""
+    bench = make_bench(custom_numbers=False)
+    assert isinstance(bench.post(LINE, SECOND), Receipt)
+    [row] = bench.documents("Estimate")
+    first = f"{charge(LINE, 5)}; "
+    assert first in row["PrivateNote"]
+    bench.double.rival("Estimate", row["Id"], PrivateNote=row["PrivateNote"].replace(first, "").replace(whole, left))
+
+    for number_of_a_persons in ("", "1042"):
+        bench.double.rival("Estimate", row["Id"], DocNumber=number_of_a_persons)
+        told = bench.connect().find(LINE)
+        assert isinstance(told, Moved)
+        assert "bears syncd's words, not every mark of it any more, and M365-BP" in told.what
+        assert (told.arrived, told.perhaps) == ("", True)
+    assert isinstance(bench.connect().find(replace(LINE, description="2 seats more")), Absent)
+
+
+def test_a_whole_document_is_never_taken_for_one_that_lost_a_mark(make_bench: MakeBench) -> None:
+    """Also where a person put a line onto it: the marks that stand account for theirs, and what was never sent in
+    another's words is free to go."""
+    bench = make_bench(custom_numbers=False)
+    assert isinstance(bench.post(LINE, SECOND), Receipt)
+    again = [replace(one, marker=f"{one.marker}x") for one in (LINE, SECOND)]
+    assert [bench.connect().find(one) for one in again] == [Absent()] * 2
+    [row] = bench.documents("Estimate")
+    added = state.sale(bench.double.tables["Item"]["12"], Decimal(1))
+    bench.double.rival("Estimate", row["Id"], Line=[*row["Line"], added])
+
+    assert [bench.connect().find(one) for one in again] == [Absent()] * 2
+
+
 def test_a_typo_in_the_memo_is_no_other_document(bench: Bench) -> None:
     told = bench.post(LINE, SECOND)
     assert isinstance(told, Receipt)
@@ -231,6 +273,21 @@ def test_a_quantity_that_a_person_changed_is_shown(bench: Bench) -> None:
     bench.double.rival("Estimate", id_)
 
     assert bench.connect().find(LINE) == Found(f"estimate {id_}", Decimal(5))
+
+
+def test_a_document_in_another_currency_is_told(bench: Bench) -> None:
+    """Its figures are other money: what was made so is not what was sent, what was changed later had arrived."""
+    id_ = sent(bench)
+    row = bench.double.tables["Estimate"][id_]
+    row["CurrencyRef"] = {"value": "EUR", "name": "Euro"}
+
+    for arrived in ("", f"estimate {id_}"):
+        told = bench.connect().find(LINE)
+        assert isinstance(told, Moved)
+        assert told.what.endswith(f"(#{id_}) is in EUR, not in USD")
+        assert told.arrived == arrived
+        bench.double.rival("Estimate", id_)
+    assert isinstance(bench.connect().find(replace(LINE, currency="EUR")), Found)
 
 
 def test_a_line_that_a_person_took_off_is_told(bench: Bench) -> None:

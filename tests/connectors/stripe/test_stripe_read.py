@@ -313,7 +313,12 @@ def test_own_lines_on_voided_invoices_no_longer_count_and_taken_ones_do(bench: B
         {"syncd_op": "sd-t1-line 2/0 20261101-20261130"},  # nothing can be divided by what it was sent as
         {"syncd_op": "see sd-t1-line 2/0 20261101-20261130"},
         {"syncd_op": "sd-t1-line 2 20261301-20261130"},
+        {"syncd_op": "see Dana"},
+        {"syncd_op": None},
+        {"syncd_op": None, "syncd_price": None},
+        {"syncd_op": "see Dana", "syncd_price": None, "syncd_subscription": None},
         {"syncd_price": None},
+        {"syncd_subscription": None},
     ],
 )
 def test_an_own_line_whose_note_was_changed_is_said_of_its_customer_alone(
@@ -330,6 +335,7 @@ def test_an_own_line_whose_note_was_changed_is_said_of_its_customer_alone(
     assert (broken.state, broken.code) == (State.UNKNOWN, "malformed")
     assert f"{row['id']} bears syncd's mark" in broken.reason
     assert "no longer says what it charges" in broken.reason
+    assert "put the metadata back: syncd_op as the mark" in broken.reason
     assert (whole.state, len(whole.lines)) == (State.KNOWN, 2)
 
     taken = bench.double.roll(posting.agreement_id)["id"]
@@ -342,6 +348,6 @@ def test_invoice_items_of_others_are_none_of_ours(bench: Bench) -> None:
     subscription = bench.subscription()
     bench.double.pend(
         subscription["customer"], subscription["id"], quantity=Decimal(1), cents=Decimal(100), currency="usd",
-        price="price_x", product="prod_x", period=(1, 2), metadata={"syncd_op": "a person's own note"},
+        price="price_x", product="prod_x", period=(1, 2), metadata={"note": "a person's own, about sd-t1-line"},
     )  # fmt: skip
     assert len(bench.billing().lines) == 1

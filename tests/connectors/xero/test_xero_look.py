@@ -110,9 +110,49 @@ def test_a_draft_of_a_persons_is_not_taken_for_syncds(bench: Bench) -> None:
     connection = bench.connect()
     connection.send(first, connection.gather([first, second]))
     [made] = bench.documents()
-    bench.double.edit("Invoices", made["InvoiceID"], Reference="", InvoiceNumber="SD-2026-11")
+    lines = [{**line, "Description": "as agreed with Dana"} for line in made["LineItems"]]
+    bench.double.edit("Invoices", made["InvoiceID"], Reference="", InvoiceNumber="SD-2026-11", LineItems=lines)
 
     assert isinstance(bench.connect().find(first), Absent)
+
+
+@pytest.mark.parametrize("operation", ["line", "credit"])
+def test_a_renumbered_draft_without_its_reference_is_known_by_its_words(bench: Bench, operation: str) -> None:
+    """Nothing else tells that it is syncd's; another amount and other words are not."""
+    posting = bench.line() if operation == "line" else bench.credit()
+    bench.post(posting)
+    kind = "Invoice" if operation == "line" else "CreditNote"
+    [made] = bench.documents(f"{kind}s")
+    bench.double.edit(f"{kind}s", made[f"{kind}ID"], Reference="PO 4711", **{f"{kind}Number": "INV-0412"})
+
+    sight = bench.connect().find(posting)
+    assert isinstance(sight, Moved)
+    assert "INV-0412 bears syncd's words, no mark of it any more, and M365-BP" in sight.what
+    assert (sight.arrived, sight.perhaps) == ("", True)
+    others = (
+        replace(posting, description="2 more"),
+        replace(posting, amount=Decimal(7), unit_price=None),
+        replace(posting, product="M365-BS"),
+    )
+    assert [bench.connect().find(one) for one in others] == [Absent()] * 3
+    assert isinstance(bench.connect().find(replace(posting, product="m365-bp")), Moved)
+
+
+def test_a_renumbered_draft_that_lost_one_of_its_marks_makes_a_person_look(bench: Bench) -> None:
+    """A whole one never does, whose marks account for all of its lines."""
+    first, second = bench.line(), bench.line(key="k2", marker="sd-t1-bbbb", product="EXO-P1", description="Exchange")
+    connection = bench.connect()
+    connection.send(first, connection.gather([first, second]))
+    [made] = bench.documents()
+    bench.double.edit("Invoices", made["InvoiceID"], InvoiceNumber="INV-0412")
+    again = [replace(one, marker=f"{one.marker}x") for one in (first, second)]
+    assert [bench.connect().find(one) for one in again] == [Absent()] * 2
+    bench.double.edit("Invoices", made["InvoiceID"], Reference=made["Reference"].partition("; ")[2])
+
+    sight = bench.connect().find(first)
+    assert isinstance(sight, Moved)
+    assert "INV-0412 bears syncd's words, not every mark of it any more, and M365-BP" in sight.what
+    assert (sight.arrived, sight.perhaps) == ("", True)
 
 
 def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Bench) -> None:
@@ -125,6 +165,20 @@ def test_an_approved_and_changed_document_is_found_with_what_it_shows(bench: Ben
 
     bench.double.edit("Invoices", made["InvoiceID"], LineItems=[*made["LineItems"], *made["LineItems"]])
     assert bench.connect().find(posting) == Found(made["InvoiceID"], None)
+
+
+def test_a_draft_in_another_currency_is_told(bench: Bench) -> None:
+    """The same figures in other money are not what was sent."""
+    for posting, kind in ((bench.line(), "Invoice"), (bench.credit(), "CreditNote")):
+        bench.post(posting)
+        [made] = bench.documents(f"{kind}s")
+        bench.double.edit(f"{kind}s", made[f"{kind}ID"], CurrencyCode="EUR")
+        sight = bench.connect().find(posting)
+
+        assert isinstance(sight, Moved)
+        assert sight.what.endswith(f"{made[f'{kind}Number']} is in EUR, not in USD")
+        assert (sight.arrived, sight.perhaps) == ("", False)
+        assert isinstance(bench.connect().find(replace(posting, currency="EUR")), Found)
 
 
 def test_a_document_is_found_although_its_contact_was_merged(bench: Bench) -> None:

@@ -237,7 +237,9 @@ def test_a_line_that_is_shown_otherwise_is_no_success(bench: Bench, field: str, 
         return line(given, places) | {field: value if field == "ItemCode" else Decimal(value)}
 
     bench.double.books.line = changed  # type: ignore[method-assign]
-    assert isinstance(bench.post(bench.line()), Unknown)
+    told = bench.post(bench.line())
+    assert isinstance(told, Unknown)
+    assert told.reason.endswith("is there and differs from what was sent: line 1")
 
 
 @pytest.mark.parametrize(
