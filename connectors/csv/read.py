@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from connectors.csv.config import CsvSettings
+from connectors.csv.folders import fault, unseen
 from connectors.csv.table import Columns, Row, rows
 from syncd.errors import Fault, VendorError
 from syncd.model import Count, Subject
@@ -82,17 +83,21 @@ def read_export(settings: CsvSettings, folder: Path, connection: str) -> Export:
 
     Raises VendorError: `incomplete` where there is no file, an empty one, one without rows, or a set that changed while
     it was read; `malformed` where a file does not hold what was declared; `forbidden` and `unavailable` where the
-    system refuses a file.
+    system refuses a file, or a folder that the glob goes through.
     """
     faults = _Faults()
     names = _matches(settings, folder)
+    for place, error in unseen(settings.path, folder).items():
+        if place not in names:  # a file is judged where it is read
+            faults.add(*fault(place or str(folder), error))
     if not names:
-        faults.add(_nothing_found(settings, folder, connection), "incomplete")
+        if not faults.total:
+            faults.add(_nothing_found(settings, folder, connection), "incomplete")
         raise faults.error()
     columns = Columns(settings.customer, settings.sku, settings.quantity, settings.subject)
     stamps: dict[str, Stamp] = {}
     sums: dict[str, dict[str, _Sum]] = {}
-    seen: dict[tuple[object, ...], tuple[str, int]] = {}
+    seen: dict[tuple[object, ...], tuple[str, Row]] = {}
     total = 0
     for name in names:
         before, before_total = faults.total, total
@@ -205,21 +210,30 @@ def _moved(settings: CsvSettings, folder: Path, names: list[str], stamps: Mappin
 
 
 def _is_new(
-    name: str, row: Row, columns: Columns, seen: dict[tuple[object, ...], tuple[str, int]], faults: _Faults
+    name: str, row: Row, columns: Columns, seen: dict[tuple[object, ...], tuple[str, Row]], faults: _Faults
 ) -> bool:
-    """Whether no earlier row says the same; else a fault that names both.
+    """Whether no earlier row counts the same; else a fault that names both.
 
-    Two rows are the same where all declared columns are equal, in one file or two. Where only customer and SKU are
-    declared, rows are counted and alike by nature; there they are the same only where every column is.
+    Where a subject is declared, one customer has it once of each SKU, in whatever case it is written: two quantities of
+    it are two exports of one thing, and their sum would bill it twice. Without a subject, rows are the same where all
+    declared columns are equal, in one file or two. Where only customer and SKU are declared, rows are counted and alike
+    by nature; there they are the same only where every column is.
     """
     counted = columns.quantity is None and columns.subject is None
-    key = row.cells if counted else (row.customer, row.sku, row.quantity, row.subject)
-    first = seen.setdefault(key, (name, row.line))
-    if first == (name, row.line):
+    if row.subject is not None:
+        key: tuple[object, ...] = (row.customer, row.sku, row.subject.casefold())
+    else:
+        key = row.cells if counted else (row.customer, row.sku, row.quantity)
+    first_name, first = seen.setdefault(key, (name, row))
+    if first is row:
         return True
-    other = f"line {first[1]}" if first[0] == name else f"{first[0]} line {first[1]}"
-    what = f"is the same row as {other}" + ("." if counted else " in every declared column.")
-    mend = "Delete one" + ("." if columns.subject else ", or declare as subject the column that tells them apart.")
+    other = f"line {first.line}" if first_name == name else f"{first_name} line {first.line}"
+    if (first.quantity, first.subject) != (row.quantity, row.subject):
+        what = f"names the same subject as {other}, for the same customer and SKU."
+        mend = "Delete one; an older export beside the present one would be counted too."
+    else:
+        what = f"is the same row as {other}" + ("." if counted else " in every declared column.")
+        mend = "Delete one" + ("." if columns.subject else ", or declare as subject the column that tells them apart.")
     faults.add(Fault(f"{name} line {row.line}", what, mend))
     return False
 

@@ -21,9 +21,9 @@ from syncd.money import number
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]{0,30})?|\.[0-9]{1,30}")
 _GROUPED = re.compile(r"[0-9]{1,3}(\.[0-9]{3})+")
-# With the characters that nobody sees (soft hyphen, zero-width space and joiner, a byte order mark in the middle): they
-# would make two customers of one.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b\u2028\u2029\u2060\ufeff]")
+# With the characters that nobody sees (soft hyphen, zero-width space and joiners, marks and turns of direction, a byte
+# order mark in the middle): they would make two customers of one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # A person's name or address that slid into a wrong column; messages name no person.
 _PERSONAL = re.compile(r"@|[^\W\d_]\s+[^\W\d_]")
 

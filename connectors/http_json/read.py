@@ -56,7 +56,7 @@ def rows(settings: HttpJsonSettings, records: Sequence[Any], where: str) -> list
 
 
 def _passes(selector: Selector, record: Any, where: str) -> bool:
-    found = find(selector, record, "where", where)
+    found = find(selector, record, "where", where, whole=True)
     if not isinstance(found, bool):
         raise VendorError("malformed", f"{where}: where ({selector.text}) finds neither true nor false")
     return found
@@ -75,10 +75,13 @@ def _row(settings: HttpJsonSettings, record: Any, where: str) -> Row:
     )
 
 
-def find(selector: Selector, record: Any, key: str, where: str) -> Any:
-    """What a selector finds in a record. Raises VendorError `malformed` where it finds nothing or does not fit."""
+def find(selector: Selector, record: Any, key: str, where: str, *, whole: bool = False) -> Any:
+    """What a selector finds in a record. Raises VendorError `malformed` where it finds nothing or does not fit.
+
+    With `whole` also where a field that the selector comes to is not there.
+    """
     try:
-        found = selector.find(record)
+        found = selector.find(record, whole=whole)
     except ValueError as error:
         raise VendorError("malformed", f"{where}: {key} ({selector.text}) {error}") from None
     if found is None:

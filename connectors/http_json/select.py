@@ -95,7 +95,28 @@ class _Interpreter(visitor.TreeInterpreter):
         return found
 
 
+class _Whole(_Interpreter):
+    """For filters: a field that is not there is an error, because null is "not equal" to everything.
+
+    Records that a vendor renamed a field in would be left out, or let in, without a word. An explicit null is a value,
+    and inside `not_null()` a field may be absent: there it is said.
+    """
+
+    def visit_field(self, node: Any, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, dict) or node["value"] not in value:
+            raise NothingThere(f'finds nothing under "{node["value"]}"')
+        return value[node["value"]]
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        if node["value"] == "not_null":
+            return _INTERPRETER.visit(node, value)
+        return super().visit_function_expression(node, value)
+
+
 _INTERPRETER = _Interpreter(visitor.Options(custom_functions=_Functions()))
+_WHOLE = _Whole(visitor.Options(custom_functions=_Functions()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +126,14 @@ class Selector:
     text: str
     tree: Any = field(compare=False, repr=False)
 
-    def find(self, value: Any) -> Any:
-        """What it finds, None for nothing. Raises NothingThere, and ValueError where the value does not fit it."""
+    def find(self, value: Any, *, whole: bool = False) -> Any:
+        """What it finds, None for nothing. Raises NothingThere, and ValueError where the value does not fit it.
+
+        With `whole` every field that it comes to must be there, if only as null.
+        """
         try:
             with localcontext(prec=_DIGITS):
-                return _INTERPRETER.visit(self.tree, value)
+                return (_WHOLE if whole else _INTERPRETER).visit(self.tree, value)
         except exceptions.JMESPathTypeError as error:  # its own message repeats the value
             wanted, given = " or ".join(error.expected_types), error.actual_type
             raise ValueError(f"does not fit the answer: {error.function_name}() takes {wanted}, not {given}") from None

@@ -18,6 +18,7 @@ from connectors.microsoft365.graph import (
     Graph,
     Refused,
     Rows,
+    explain,
     fault_code,
     page_of,
     url,
@@ -48,7 +49,8 @@ Passes = Callable[[User], bool]
 def licensed_users(graph: Graph, *, sign_ins: bool = False) -> Rows[User]:
     """Every user that holds a licence. Raises VendorError, CutShort where two readings in a row do not add up.
 
-    The list is read again once where it changed under the reader's hands.
+    The list is read again once where it changed under the reader's hands. Only licensed users were asked for: one
+    without a licence shows that the index and the users' own data disagree, and then nobody knows who is missing.
     """
     path = url(
         "users",
@@ -61,10 +63,17 @@ def licensed_users(graph: Graph, *, sign_ins: bool = False) -> Rows[User]:
     for last in (False, True):
         first = graph.read(path, headers=EVENTUAL)
         try:
-            return graph.rows(shape, first, key=lambda user: user.id, what="licensed users", headers=EVENTUAL)
+            users = graph.rows(shape, first, key=lambda user: user.id, what="licensed users", headers=EVENTUAL)
         except CutShort:
             if last:
                 raise
+        else:
+            bare = sum(not user.assigned_licenses for user in users.rows)
+            if bare:
+                raise VendorError(
+                    "malformed", f"Graph's index answers with users that hold no licence ({bare} of them)."
+                )
+            return users
     raise AssertionError("the loop above returns or raises")
 
 
@@ -136,16 +145,17 @@ def _test(name: str, values: tuple[str | bool, ...], members: Callable[[str], fr
 def group_members(graph: Graph, group: str) -> frozenset[str]:
     """Ids of everything in a group, also in the groups inside it. Raises VendorError.
 
-    A GUID is taken as the group's id, anything else as its display name, which must be one group's only.
+    A GUID is taken as the group's id, anything else as its display name, which must be one group's only. Direct
+    members never stand in for all of them: whoever is in a group inside would vanish from the count without a word.
     """
     found = group if _GUID.fullmatch(group) else _group_id(graph, group)
     path = url(f"groups/{quote(found, safe='')}/transitiveMembers", select="id", top=_PAGE)
-    first = graph.read(path, accept={200, 404, 405, 501})
-    if first.status != 200:
+    first = graph.read(path, accept={200, 404})
+    if first.status == 404:
         if fault_code(first)[0] == "Request_ResourceNotFound":
             raise VendorError("not_found", f"tenant {graph.tenant} has no group {group}.", status=404)
-        # A front that does not know nested members still knows the direct ones.
-        first = graph.read(path.replace("transitiveMembers", "members"))
+        # A proxy's 404, or a front that does not know nested members: it says nothing about the group.
+        raise VendorError("malformed", f"{explain(first)[1]}; who is in the group {group} is not known.", status=404)
     shape: Callable[[Reply], Page[Member]] = page_of(Member)
     return frozenset(member.id for member in graph.rows(shape, first, key=lambda one: one.id, what="members").rows)
 

@@ -46,6 +46,8 @@ _PATHS = {
 }
 # Microsoft hands free and viral products out by the ten thousand; nobody buys that many seats unnamed.
 UNLIMITED = 10_000
+# How far the holders may stay behind `consumedUnits`, beside one person: by more, the list of users is not whole.
+TOLERANCE_PERCENT = 5
 _USABLE = frozenset({"Enabled", "Warning"})
 _NOT_USABLE = frozenset({"Suspended", "LockedOut", "Deleted"})
 
@@ -54,14 +56,21 @@ _NOT_USABLE = frozenset({"Suspended", "LockedOut", "Deleted"})
 class Base:
     """What every query rests on.
 
-    `purchases` is None where trials are not known: because the tenant does not show its purchases, or, with `trouble`,
-    because reading them failed this time. The first is a state of things, the second would make numbers jump.
+    `purchases` is None where trials are not known, and `trouble` says why. Where it is `lasting`, the tenant does not
+    show its purchases; where it is not, reading them failed this time, which would make numbers jump.
     """
 
     skus: tuple[SubscribedSku, ...]
     purchases: tuple[Purchase, ...] | None
     trouble: VendorError | None
     proof: str
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the trouble is a state of things: a right or a call that the tenant does not have."""
+        return isinstance(self.trouble, Refused) or (
+            self.trouble is not None and self.trouble.status in (404, 405, 501)
+        )
 
 
 class Tenant:
@@ -124,21 +133,13 @@ class Tenant:
         return Base(skus.rows, purchases, trouble, f"tenant confirmed; {skus.proof}")
 
     def _purchases(self, part: Part) -> tuple[tuple[Purchase, ...] | None, VendorError | None]:
-        """Only trials are learnt here, so a refusal spoils no count."""
+        """Only trials are learnt here, so a refusal spoils what needs them and nothing else."""
         try:
             return self._rows(Purchase, "purchases", part, lambda row: row.id).rows, None
         except VendorError as error:
             if error.code == "stopped":
                 raise
-            not_shown = isinstance(error, Refused) or error.status in (404, 405, 501)
-            return None, None if not_shown else error
-
-    def _need_trials(self) -> str:
-        """A note where trials are not known. Raises the error where they should be and could not be read."""
-        base = self._base.get()
-        if base.trouble is not None:
-            raise base.trouble
-        return _TRIALS_UNKNOWN if base.purchases is None else ""
+            return None, error
 
     def _rows(self, row: type[T], what: str, part: Part, key: Callable[[T], str]) -> Rows[T]:
         if isinstance(part, VendorError):
@@ -147,7 +148,7 @@ class Tenant:
         return self._graph.rows(shape, part, key=key, what=what)
 
     def _read_users(self) -> Rows[User]:
-        """The licensed users, between two equal readings of Microsoft's own count.
+        """The licensed users, between two equal readings of Microsoft's own count, which they must nearly reach.
 
         The list and `consumedUnits` come from different machinery and disagree for minutes after a bulk change.
         """
@@ -164,7 +165,22 @@ class Tenant:
         )
         if {sku.sku_id.lower(): sku.consumed_units for sku in again.rows} != before:
             raise VendorError("incomplete", "licences were being assigned while they were counted; read again later.")
+        self._need_holders(users.rows)
         return users
+
+    def _need_holders(self, users: Iterable[User]) -> None:
+        """Raises VendorError where far fewer people, or none, hold what Microsoft counts: the index lacks people."""
+        holders = _holders_of(users)
+        for sku in self._base.get().skus:
+            held = len(holders.get(sku.sku_id.lower(), ()))
+            missing = sku.consumed_units - held
+            slight = held and (missing <= 1 or missing * 100 <= sku.consumed_units * TOLERANCE_PERCENT)
+            if sku.applies_to != "Company" and missing > 0 and not slight:
+                raise VendorError(
+                    "incomplete",
+                    f"{held} people hold {sku.sku_part_number or sku.sku_id.lower()} by the list of users, "
+                    f"{sku.consumed_units} by consumedUnits; read again later. Where this lasts, use consumed.",
+                )
 
     def _find_activity(self) -> activity.Activity:
         users = self._users.get()
@@ -188,10 +204,7 @@ class Tenant:
             judge = self._activity.get()
             note = judge.source
             chosen = _active(chosen, judge)
-        holders: dict[str, list[User]] = {}
-        for user in chosen:  # held directly and through a group is one seat: distinct SKUs per user
-            for sku_id in {licence.sku_id.lower() for licence in user.assigned_licenses}:
-                holders.setdefault(sku_id, []).append(user)
+        holders = _holders_of(chosen)
         counts = []
         for sku in self._base.get().skus:
             held = holders.pop(sku.sku_id.lower(), [])
@@ -213,8 +226,10 @@ class Tenant:
         return counts
 
     def _paid_people(self, chosen: Iterable[User]) -> Count:
-        note = self._need_trials()
-        free = {sku.sku_id.lower() for sku in self._base.get().skus if self._free(sku)}
+        base = self._base.get()
+        if base.trouble is not None and not base.lasting:
+            raise base.trouble
+        free = {sku.sku_id.lower() for sku in base.skus if self._free(sku)}
         paying = [
             user
             for user in chosen
@@ -228,21 +243,31 @@ class Tenant:
             "People with a paid licence",
             Decimal(len(paying)),
             subjects=_subjects(paying),
-            note=note,
+            note=_TRIALS_UNKNOWN if base.trouble is not None else "",
         )
 
     def _purchased(self, sku: SubscribedSku) -> Count:
-        """Enabled and in grace: what Partner Center calls totalUnits. `bought` leaves out trials."""
-        told = self._need_trials()
+        """Enabled and in grace: what Partner Center calls totalUnits. `bought` leaves out trials.
+
+        Raises VendorError where trials cannot be told from purchases: they would be billed as bought.
+        """
+        trouble = self._base.get().trouble
+        if trouble is not None:
+            raise trouble
         if sku.capability_status in _NOT_USABLE:
             return self._count(sku, 0)
         seats = sku.prepaid_units.enabled + sku.prepaid_units.warning
+        purchases = self._purchases_of(sku)
+        if seats and not self._whole(sku) and not self._free(sku):
+            raise VendorError(
+                "incomplete",
+                f"{len(purchases)} of {_named(sku)} purchases of "
+                f"{sku.sku_part_number or sku.sku_id.lower()} are shown, so its trials are not known.",
+            )
         trials = sum(
-            purchase.total_licenses or 0
-            for purchase in self._purchases_of(sku)
-            if purchase.is_trial and purchase.status in _USABLE
+            purchase.total_licenses or 0 for purchase in purchases if purchase.is_trial and purchase.status in _USABLE
         )
-        return self._count(sku, max(seats - trials, 0), note=f"{trials} trial seats left out" if trials else told)
+        return self._count(sku, max(seats - trials, 0), note=f"{trials} trial seats left out" if trials else "")
 
     def _purchases_of(self, sku: SubscribedSku) -> Sequence[Purchase]:
         named = set(sku.subscription_ids or ())
@@ -252,10 +277,12 @@ class Tenant:
             if (purchase.id in named if named else (purchase.sku_id or "").lower() == sku.sku_id.lower())
         ]
 
+    def _whole(self, sku: SubscribedSku) -> bool:
+        """Whether every purchase of the product is shown."""
+        return len(self._purchases_of(sku)) >= _named(sku)
+
     def _free(self, sku: SubscribedSku) -> bool:
-        purchases = self._purchases_of(sku)
-        whole = len(purchases) >= len(set(sku.subscription_ids or ()))
-        only_trials = bool(purchases) and whole and all(purchase.is_trial for purchase in purchases)
+        only_trials = self._whole(sku) and all(purchase.is_trial for purchase in self._purchases_of(sku))
         return only_trials or self._catalogue.free(sku.sku_id) or sku.prepaid_units.enabled >= UNLIMITED
 
     def _count(self, sku: SubscribedSku, quantity: int, held: list[User] | None = None, note: str = "") -> Count:
@@ -299,6 +326,20 @@ def _active(chosen: list[User], judge: activity.Activity) -> list[User]:
             "incomplete", f"of {unknown} licensed users it is not known whether they are active ({judge.source})."
         )
     return [user for user, verdict in verdicts if verdict]
+
+
+def _named(sku: SubscribedSku) -> int:
+    """How many purchases a product must have: those it names, one at least."""
+    return max(len(set(sku.subscription_ids or ())), 1)
+
+
+def _holders_of(users: Iterable[User]) -> dict[str, list[User]]:
+    """SKU id -> who holds it. Held directly and through a group is one seat: distinct SKUs per user."""
+    holders: dict[str, list[User]] = {}
+    for user in users:
+        for sku_id in {licence.sku_id.lower() for licence in user.assigned_licenses}:
+            holders.setdefault(sku_id, []).append(user)
+    return holders
 
 
 def _subjects(held: Iterable[User]) -> tuple[Subject, ...]:

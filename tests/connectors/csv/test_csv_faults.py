@@ -152,6 +152,40 @@ def test_rows_that_differ_in_a_declared_column_are_added(connect: Open, tmp_path
     assert "declare as subject" in str(failure(connect()))
 
 
+def test_one_host_in_two_daily_exports_is_not_added(connect: Open, tmp_path: Path) -> None:
+    header = "customer,sku,quantity,host\n"
+    write(tmp_path, header + "Contoso,GB,100,srv1\n", "backup-19.csv")
+    write(tmp_path, header + "Contoso,GB,101,srv1\nContoso,SEAT,100,srv1\nFabrikam,GB,100,srv1\n", "backup-20.csv")
+
+    error = failure(connect(subject="host"))
+
+    assert error.code == "malformed"
+    assert str(error).startswith("backup-20.csv line 2: names the same subject as backup-19.csv line 2, for the same c")
+    assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("quantity", [None, "quantity"])
+@pytest.mark.parametrize("second", ["SRV1", "Srv1"])
+def test_a_subject_in_another_case_is_the_same(
+    connect: Open, tmp_path: Path, quantity: str | None, second: str
+) -> None:
+    write(tmp_path, f"customer,sku,quantity,host\nContoso,EDR,1,srv1\nContoso,EDR,1,{second}\n")
+
+    assert "line 3: names the same subject as line 2" in str(failure(connect(quantity=quantity, subject="host")))
+
+
+_UNSEEN = [0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF]
+
+
+@pytest.mark.parametrize("code", _UNSEEN, ids=hex)
+def test_a_character_that_nobody_sees_makes_no_second_name(connect: Open, tmp_path: Path, code: int) -> None:
+    write(tmp_path, f"customer,sku,host\nContoso,EDR,srv1\nContoso,EDR,sr{chr(code)}v1\n")
+
+    message = str(failure(connect(quantity=None, subject="host")))
+
+    assert 'line 3 column "host": holds a line break or another character that nobody sees' in message
+
+
 def test_all_faults_of_all_files_are_told_at_once_and_then_counted(connect: Open, tmp_path: Path) -> None:
     write(tmp_path, HEADER, "a.csv")
     write(tmp_path, HEADER + "".join(f"C{row},GB,x\n" for row in range(25)), "b.csv")

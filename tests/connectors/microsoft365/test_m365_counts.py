@@ -242,13 +242,34 @@ def test_a_trial_beside_a_purchase_is_left_out_of_bought(bench: Bench) -> None:
     assert (count.quantity, count.free, count.note) == (Decimal(28), False, "25 trial seats left out")
 
 
-def test_without_the_right_to_see_purchases_only_trials_are_unknown(bench: Bench) -> None:
-    _buy(bench, {"tenant": bench.tenant().id, "sku": "VISIOCLIENT", "quantity": 25, "trial": True})
+def test_without_the_right_to_see_purchases_trials_are_not_taken_for_bought(bench: Bench) -> None:
+    _buy(bench, {"tenant": bench.tenant().id, "sku": "SPB", "quantity": 25, "trial": True})
     bench.tenant().faults["no_purchases"] = -1
+    consumed, purchased, users = bench.ask(Query("consumed"), Query("purchased"), Query("users"))
+    assert count_of(consumed, "SPB").quantity == 27
+    assert (purchased.state, purchased.code, purchased.counts) == (State.UNKNOWN, "forbidden", ())
+    assert "must grant Organization.Read.All" in purchased.reason
+    assert "trials are not known" in count_of(users, "users").note
+
+
+def test_a_trial_that_is_not_shown_is_not_taken_for_bought(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    _buy(bench, {"tenant": bench.tenant().id, "sku": "SPB", "quantity": 25, "trial": True})
+    tenant = bench.tenant()
+    paid = [row for row in tenant.purchases() if not row["isTrial"]]
+    monkeypatch.setattr(tenant, "purchases", lambda: paid)
     consumed, purchased = bench.ask(Query("consumed"), Query("purchased"))
     assert count_of(consumed, "SPB").quantity == 27
-    assert count_of(consumed, "VISIOCLIENT").free is False
-    assert "trials are not known" in count_of(purchased, "VISIOCLIENT").note
+    assert (purchased.state, purchased.code, purchased.counts) == (State.UNKNOWN, "incomplete", ())
+    assert "1 of 2 purchases of SPB are shown" in purchased.reason
+
+
+def test_a_free_product_without_purchases_spoils_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = bench.tenant()
+    paid = [row for row in tenant.purchases() if row["skuPartNumber"] != "FLOW_FREE"]
+    monkeypatch.setattr(tenant, "purchases", lambda: paid)
+    assert bench.quantity("purchased") == "28"
+    monkeypatch.setattr(tenant, "purchases", list)
+    assert bench.one("purchased").code == "incomplete"
 
 
 def test_company_wide_products_are_no_seats(bench: Bench) -> None:

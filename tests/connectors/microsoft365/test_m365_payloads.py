@@ -2,92 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from datetime import date
 
-import connector_kit
 import pytest
-from connector_kit import MOMENT
-from werkzeug.wrappers import Request, Response
+from m365_recorded import ORGANIZATION, PURCHASES, SKUS, TENANT, Recorded, units, user, users
 
-from connectors.microsoft365 import connector
 from connectors.microsoft365.activity import parse_report
-from connectors.microsoft365.connection import Microsoft365Connection
 from connectors.microsoft365.graph import explain, fault_code
-from syncd.clock import real_now
-from syncd.connect.contract import Ask
 from syncd.connect.http import Reply
 from syncd.errors import VendorError
-from syncd.model import Count, Query, Reading, RemoteCustomer, State
-from syncd.sandbox.kit import Double
-
-TENANT = "84841066-274d-4ec0-a5c1-276be684bdd3"
-ORGANIZATION = f'{{"value":[{{"id":"{TENANT.upper()}","displayName":"Contoso"}}]}}'
-# Microsoft's documented sample of subscribedSkus, cut to the fields that are selected.
-SKUS = """{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#subscribedSkus","value":[
- {"skuId":"cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46","skuPartNumber":"SPB","appliesTo":"User","capabilityStatus":"Enabled",
-  "consumedUnits":23,"prepaidUnits":{"enabled":25,"suspended":0,"warning":1,"lockedOut":0},
-  "subscriptionIds":["43d26afe-cb98-48b9-acc4-ae3ef2ac6c51"],"id":"x_cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"}]}"""
-PURCHASES = '{"value":[]}'
-
-
-class Recorded(connector_kit.Bench[Double]):
-    """A Graph from memory: path below /v1.0 -> answers as (status, headers, body), the last one for ever."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, Double("recorded"))
-        self.answers: dict[str, list[tuple[int, dict[str, str], str]]] = {}
-        self.double.route("POST", "/<tenant>/oauth2/v2.0/token", lambda request, tenant: {"access_token": "t"})
-        self.double.route("GET", "/v1.0/<path:path>", lambda request, path: self._answer(path))
-        self.double.route("POST", "/v1.0/$batch", self._batch)
-        self.say("organization", ORGANIZATION)
-        self.say("subscribedSkus", SKUS)
-        self.say("directory/subscriptions", PURCHASES)
-
-    def say(self, path: str, body: str, status: int = 200, **headers: str) -> None:
-        self.answers.setdefault(path, []).insert(0, (status, headers, body))
-
-    def _batch(self, request: Request) -> Any:
-        return self._answer("$batch") if "$batch" in self.answers else Response(status=405)
-
-    def _answer(self, path: str) -> Response:
-        if path not in self.answers:
-            return Response("{}", 404)
-        answers = self.answers[path]
-        status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
-        return Response(body, status, headers=headers, mimetype="application/json")
-
-    def clock(self) -> datetime:
-        return real_now()
-
-    def connect(self, **keys: Any) -> Microsoft365Connection:
-        given = {"client_id": "c", "client_secret": "s", "retry_wait": timedelta(milliseconds=5), **keys}
-        opened: Microsoft365Connection = self._open(
-            connector,
-            {"kind": "microsoft365", "tenant_id": "partner", "base_url": self.url, "token_url": self.url, **given},
-        )
-        return opened
-
-    def customer(self) -> RemoteCustomer:
-        return RemoteCustomer(TENANT, "Contoso")
-
-    def ask(self, *measures: str) -> list[Reading]:
-        ask = Ask(self.customer(), tuple(Query(measure) for measure in measures))
-        return list(self.connect().counts([ask], MOMENT))
-
-    def count(self, measure: str = "consumed") -> Count:
-        (reading,) = self.ask(measure)
-        assert reading.state == State.KNOWN, reading.reason
-        return reading.counts[0]
-
-
-@pytest.fixture
-def recorded(tmp_path: Path) -> Iterator[Recorded]:
-    with Recorded(tmp_path) as graph:
-        yield graph
+from syncd.model import State
 
 
 def test_the_documented_sample(recorded: Recorded) -> None:
@@ -130,6 +54,23 @@ def test_old_records_may_lack_single_counters(recorded: Recorded, missing: str) 
     recorded.say("subscribedSkus", SKUS.replace(missing, ""))
     expected = {'"enabled":25,': 1, '"warning":1,': 25}.get(missing, 26)
     assert recorded.count("purchased").quantity == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (200, '{"value":[]}', "incomplete"),
+        (403, '{"error":{"code":"Authorization_RequestDenied","message":""}}', "forbidden"),
+        (404, '{"error":{"code":"UnknownError","message":""}}', "not_found"),
+        (501, '{"error":{"code":"NotImplemented","message":""}}', "unsupported"),
+    ],
+)
+def test_without_its_purchases_nothing_is_called_bought(recorded: Recorded, status: int, body: str, code: str) -> None:
+    recorded.answers["directory/subscriptions"] = []
+    recorded.say("directory/subscriptions", body, status)
+    consumed, purchased = recorded.ask("consumed", "purchased")
+    assert (purchased.state, purchased.code, purchased.counts) == (State.UNKNOWN, code, ())
+    assert consumed.counts[0].quantity == 23
 
 
 def test_a_product_without_part_number_goes_by_its_id(recorded: Recorded) -> None:
@@ -281,83 +222,12 @@ def test_a_report_that_does_not_tell_is_an_error(text: str, code: str) -> None:
     assert refused.value.code == code
 
 
-def _users(*rows: str, count: int | None = None) -> str:
-    declared = f'"@odata.count":{len(rows) if count is None else count},'
-    return f'{{{declared}"value":[{",".join(rows)}]}}'
-
-
-def _user(number: int, **fields: str) -> str:
-    shown = {
-        "id": f'"{number}"',
-        "userPrincipalName": f'"user{number}@contoso.example"',
-        "accountEnabled": "true",
-        "assignedLicenses": '[{"skuId":"CBDC14AB-d96c-4c30-b9f4-6ada7cdc1d46","disabledPlans":[]}]',
-        **fields,
-    }
-    return "{" + ",".join(f'"{name}":{value}' for name, value in shown.items() if value) + "}"
-
-
-def test_ids_differ_in_case_and_mean_the_same(recorded: Recorded) -> None:
-    recorded.say("users", _users(_user(1), _user(2)))
-    count = recorded.count("assigned")
-    assert (count.quantity, count.note) == (Decimal(2), "consumedUnits says 23")
-
-
-def test_one_product_shown_twice_on_one_person_is_one_seat(recorded: Recorded) -> None:
-    twice = '[{"skuId":"cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"},{"skuId":"CBDC14AB-D96C-4C30-B9F4-6ADA7CDC1D46"}]'
-    recorded.say("users", _users(_user(1, assignedLicenses=twice)))
-    assert recorded.count("assigned").quantity == 1
-
-
-def test_a_list_with_fewer_rows_than_declared_is_partial(recorded: Recorded) -> None:
-    recorded.say("users", _users(_user(1), _user(2), count=3))
-    (reading,) = recorded.ask("assigned")
-    assert (reading.state, reading.code) == (State.PARTIAL, "incomplete")
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"id": ""}, {"userPrincipalName": "null"}, {"assignedLicenses": ""}, {"assignedLicenses": '[{"skuId":null}]'}],
-)
-def test_a_user_without_what_counts_is_malformed(recorded: Recorded, fields: dict[str, str]) -> None:
-    recorded.say("users", _users(_user(1, **fields)))
-    assert [one.code for one in recorded.ask("assigned")] == ["malformed"]
-
-
-def test_an_account_whose_state_is_hidden_is_not_guessed(recorded: Recorded) -> None:
-    seen = '{"lastSuccessfulSignInDateTime":"2026-11-19T08:00:00Z"}'
-    recorded.say("users", _users(_user(1, accountEnabled="null", signInActivity=seen)))
-    active, assigned = recorded.ask("active", "assigned")
-    assert (active.state, active.code) == (State.UNKNOWN, "incomplete")
-    assert assigned.counts[0].quantity == 1
-
-
-@pytest.mark.parametrize(
-    ("seen", "active"),
-    [
-        ('{"lastSuccessfulSignInDateTime":"2026-10-22T08:00:00Z"}', 1),
-        ('{"lastSuccessfulSignInDateTime":"2026-10-20T08:00:00Z","lastSignInDateTime":"2026-11-19T08:00:00Z"}', 0),
-        ('{"lastSignInDateTime":"2026-10-01T08:00:00Z","lastNonInteractiveSignInDateTime":"2026-11-19T08:00:00Z"}', 1),
-        ('{"lastSignInDateTime":null,"lastNonInteractiveSignInDateTime":null}', 0),
-        ('{"lastSuccessfulSignInDateTime":"0001-01-01T00:00:00Z"}', 0),
-    ],
-)
-def test_which_sign_in_counts(recorded: Recorded, seen: str, active: int) -> None:
-    recorded.say("users", _users(_user(1, signInActivity=seen)))
-    assert recorded.count("active").quantity == active
-
-
-def test_where_nobody_shows_a_sign_in_they_are_not_taken_for_absent(recorded: Recorded) -> None:
-    recorded.say("users", _users(_user(1), _user(2)))
-    (reading,) = recorded.ask("active")  # no sign-ins shown, and no report either
-    assert (reading.state, reading.code) == (State.UNKNOWN, "not_found")
-
-
 def test_each_answer_may_be_the_one_that_is_html(recorded: Recorded) -> None:
     page = "<html>proxy</html>"
     for path in ("organization", "subscribedSkus", "users"):
         recorded.answers.pop("users", None)
-        recorded.say("users", _users(_user(1)))
+        recorded.say("users", users(user(1)))
+        units(recorded, 1)
         kept = recorded.answers[path]
         recorded.answers[path] = [(200, {}, page)]
         assert [one.code for one in recorded.ask("assigned")] == ["malformed"], path
