@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli.common import console, load_all, open_ledger, options, print_json
+from syncd.cli.common import check_names, check_span, console, load_all, open_ledger, options, print_json
 from syncd.cli.main import app
 from syncd.clock import make_clock
 from syncd.errors import Fault, LedgerBusy, UserFault
 
 if TYPE_CHECKING:
     from syncd.core.entries import Entry
-    from syncd.core.rules import Mappings
-    from syncd.ledger import Ledger
 
 Context = typer.Context
 Ids = Annotated[list[str], typer.Argument(help="Ids as `syncd held` or `syncd ledger` show them.")]
@@ -69,7 +67,7 @@ def approve(
     if not now or (decided and len(observing) == len(decided)):
         _print_entries(context, decided)
         return 0
-    return _post_now(context)
+    return _post_now(context, decided)
 
 
 def _observing(context: Context, entries: list[Entry]) -> list[Entry]:
@@ -78,7 +76,8 @@ def _observing(context: Context, entries: list[Entry]) -> list[Entry]:
         return []
     from syncd.core.rules import Mode
 
-    config, mappings, _ = load_all(context, secrets=False)
+    # The decision is written down by now: a folder without mappings is for the next cycle to refuse.
+    config, mappings, _ = load_all(context, secrets=False, may_be_empty=True)
     observed = {one.name for one in mappings.customers if config.house.mode_of(one) is Mode.OBSERVE}
     return [entry for entry in entries if entry.intent.customer in observed]
 
@@ -86,6 +85,7 @@ def _observing(context: Context, entries: list[Entry]) -> list[Entry]:
 @app.command(epilog='Example: syncd reject k3f9a --why "seats end on Friday" --by "Dana"')
 def reject(context: Context, ids: Ids, why: Why, by: By) -> int:
     """Turns held changes down; they stay away until count, line or rule moves."""
+    _said(by=by, why=why)
     with open_ledger(context) as (ledger, _, _):
         _print_entries(context, ledger.reject(ids, why, by))
     return 0
@@ -118,13 +118,13 @@ def undo(
     from syncd.cycle.undoing import named, posted_in, take_back
     from syncd.ledger import Ledger
 
-    _named_by(by)
+    _said(by=by, why=why)
     config, mappings, kinds = load_all(context)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
         if whole:
-            _check_span(ledger, cycle, period)
-            _check_names(ledger, mappings, customer=customer, rule=rule)
+            check_span(ledger, cycle, period)
+            check_names(ledger, [mappings], customer=customer, rule=rule)
             chosen = posted_in(ledger, cycle=cycle, period=period, customer=customer, rule=rule)
         else:
             chosen = named(ledger, ids or ())
@@ -139,39 +139,12 @@ def undo(
     return 0 if undone_before else 3
 
 
-def _check_span(ledger: Ledger, cycle: str | None, period: str | None) -> None:
-    """Raises UserFault for a cycle that never was and a period that is none."""
-    from syncd.periods import parse_period
-
-    if cycle is not None and ledger.cycle(cycle) is None:
-        raise UserFault(Fault("--cycle", f"there is no cycle {cycle!r}.", "`syncd ledger --json` names them."))
-    if period is not None:
-        try:
-            parse_period(period)
-        except ValueError:
-            raise UserFault(
-                Fault("--period", f"{period!r} is no period.", "Write 2026-11, or 2026-11-15/2026-12-14.")
-            ) from None
-
-
-def _check_names(ledger: Ledger, mappings: Mappings, *, customer: str | None, rule: str | None) -> None:
-    """Raises UserFault for a customer or rule that no entry is of: what was posted must not seem taken back."""
-    from syncd.config.faults import did_you_mean
-
-    faults = []
-    if customer is not None and not ledger.entries(customer=customer, limit=1):
-        mend = did_you_mean(customer, [one.name for one in mappings.customers], listed=False)
-        faults.append(Fault("--customer", f"no entry is of a customer {customer!r}.", mend))
-    if rule is not None and not ledger.entries(rule=rule, limit=1):
-        mend = did_you_mean(rule, [one.name for one in mappings.rules], listed=False)
-        faults.append(Fault("--rule", f"no entry is of a rule {rule!r}.", mend))
+def _said(*, by: str, why: str = "-") -> None:
+    """Raises UserFault where a decision would be kept without a name or a reason."""
+    faults = [] if by.strip() else [Fault("--by", "is empty.", "Give the name of the person who decides.")]
+    faults += [] if why.strip() else [Fault("--why", "is empty.", "Give the reason; it is kept with the decision.")]
     if faults:
         raise UserFault(faults)
-
-
-def _named_by(by: str) -> None:
-    if not by.strip():
-        raise UserFault(Fault("--by", "is empty.", "Give the name of the person who decides."))
 
 
 @app.command(epilog='Example: syncd retry k3f9a --by "Dana"')
@@ -180,7 +153,7 @@ def retry(context: Context, ids: Ids, by: By) -> int:
     from syncd.cycle.undoing import named, try_again
     from syncd.ledger import Ledger
 
-    _named_by(by)
+    _said(by=by)
     config, _, kinds = load_all(context)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder, create=False) as ledger:
@@ -188,13 +161,15 @@ def retry(context: Context, ids: Ids, by: By) -> int:
     return 0
 
 
-def _post_now(context: Context) -> int:
+def _post_now(context: Context, decided: list[Entry]) -> int:
+    """One cycle; where the daemon holds the ledger, it does that by itself, and nobody has to stop it."""
     from syncd.cli.planning import run
 
     try:
         return int(run(context, once=True))
-    except LedgerBusy as busy:
-        typer.echo(f"syncd: approved; {busy}. It posts this in its next cycle.", err=True)
+    except LedgerBusy:
+        _print_entries(context, decided)
+        typer.echo("syncd: approved; another process holds the ledger, and the next cycle posts this.", err=True)
         return 0
 
 

@@ -6,6 +6,7 @@ Everything heavy is imported inside the command that needs it: `syncd --help` an
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def _options(
         Path | None, typer.Option(help="The configuration file; else $SYNCD_CONFIG, else ./config.toml.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error, too.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
@@ -111,7 +112,7 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except SyncdError as error:
         if debug:
-            raise
+            traceback.print_exc()
         for line in str(error).splitlines():
             typer.echo(f"syncd: {line}", err=True)
         return error.exit_status

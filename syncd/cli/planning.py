@@ -147,7 +147,7 @@ def check(
     """Validates the files, signs in everywhere, resolves every customer, product and agreement: all faults at once."""
     from syncd.core.unmapped import idle_patterns
 
-    config, mappings, kinds = load_all(context, secrets=not offline)
+    config, mappings, kinds = load_all(context, secrets=not offline, may_be_empty=True)
     out = console()
     result: dict[str, Any] = {
         "config": str(config.path), "customers": len(mappings.customers), "rules": len(mappings.rules),
@@ -295,7 +295,7 @@ _SAID = ("customer", "rule", "connection", "bought", "used", "billed", "invoiced
 
 
 def _moved(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    before = {line["id"]: line for line in planned.get("lines", []) if isinstance(line, dict) and "id" in line}
+    before = {line["id"]: line for line in planned["lines"]}
     after = {line["id"]: line for line in now["lines"]}
     found = []
     for id_ in dict.fromkeys([*before, *after]):
@@ -330,6 +330,7 @@ def _parts_moved(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _read_plan(file: Path) -> dict[str, Any]:
+    planned: dict[str, Any] | None
     try:
         planned = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -338,7 +339,9 @@ def _read_plan(file: Path) -> dict[str, Any]:
         ) from None
     except ValueError:
         planned = None
-    if not isinstance(planned, dict) or not isinstance(planned.get("lines"), list) or "checksum" not in planned:
+    lines = planned.get("lines") if isinstance(planned, dict) and "checksum" in planned else None
+    named = isinstance(lines, list) and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in lines)
+    if planned is None or not named:
         raise UserFault(Fault(str(file), "is not a plan.", "Make one: syncd plan --out FILE"))
     return planned
 

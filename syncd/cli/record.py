@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd.cli.common import config_path, console, open_ledger, options, print_json, progress
+from syncd.cli.common import (
+    check_names,
+    check_span,
+    config_path,
+    console,
+    mappings_if_sound,
+    open_ledger,
+    options,
+    print_json,
+    progress,
+)
 from syncd.cli.main import app, ledger_app
 from syncd.clock import Clock, make_clock
 from syncd.errors import Fault, LedgerBroken, UserFault
@@ -41,10 +51,13 @@ def ledger(
 
     if state is not None and state not in list(EntryState):
         raise UserFault(Fault("--state", f"{state!r} is no state.", f"There are {', '.join(EntryState)}."))
-    with open_ledger(context) as (record, _, _):
+    with open_ledger(context) as (record, config, _):
+        check_span(record, None, period)
         found = record.entries(
             states={EntryState(state)} if state else None, customer=customer, rule=rule, period=period
         )
+        if not found:
+            check_names(record, mappings_if_sound(config), customer=customer, rule=rule, mapped=True)
     if options(context).json:
         print_json({"entries": [entry_json(entry) for entry in found]})
     elif found:
@@ -116,12 +129,11 @@ def explain(
     """The whole derivation of one number: counts with their subjects, the rule, what was sent, what came back."""
     if rule is None:
         return _explain_entry(context, what)
-    with open_ledger(context) as (record, _, _):
+    with open_ledger(context) as (record, config, _):
         found = record.find_line(what, rule)
         if not found:
-            raise UserFault(
-                Fault("syncd explain", f"no cycle has seen {what!r} under {rule!r}.", "Run one: syncd run --once")
-            )
+            mend = _meant(config, customer=what, rule=rule) or "Run one: syncd run --once"
+            raise UserFault(Fault("syncd explain", f"no cycle has seen {what!r} under {rule!r}.", mend))
         for line in map(json.loads, found):
             _show(context, record, line, None, [])
     return 0
@@ -166,16 +178,30 @@ def _settings(context: Context) -> tuple[Config, Clock]:
     return load_config(config_path(context), Kinds(), os.environ, secrets=False), make_clock()
 
 
+def _meant(config: Config, **given: str) -> str:
+    """Which mapped customer or rule was meant, where one was misspelt; "" where none was."""
+    from syncd.config.faults import did_you_mean
+
+    meant = []
+    for mappings in mappings_if_sound(config):
+        known = {"customer": [one.name for one in mappings.customers], "rule": [one.name for one in mappings.rules]}
+        meant += [
+            did_you_mean(name, known[what], listed=False) for what, name in given.items() if name not in known[what]
+        ]
+    return " ".join(filter(None, meant))
+
+
 def _explain_entry(context: Context, id_: str) -> int:
     from syncd.core.shown import entry_json
     from syncd.ledger import request_of
 
-    with open_ledger(context) as (record, _, _):
+    with open_ledger(context) as (record, config, _):
         entry = record.entry(id_)
         if entry is None:
             body = record.line(id_)
             if body is None:
-                raise UserFault(Fault(id_, "no entry and no line has this id.", "See: syncd ledger, syncd plan --json"))
+                mend = _meant(config, customer=id_) or "See: syncd ledger, syncd plan --json"
+                raise UserFault(Fault(id_, "no entry and no line has this id.", mend))
             _show(context, record, json.loads(body), None, [])
             return 0
         known = record.events(entry.id)

@@ -46,7 +46,7 @@ def suggest(
     from syncd.cycle.suggesting import propose
     from syncd.ledger import Ledger
 
-    config, mappings, kinds = load_all(context)
+    config, mappings, kinds = load_all(context, may_be_empty=True)
     clock = make_clock()
     with Ledger.open(config.database, clock, folder=config.folder) as ledger, progress(context, "Reading") as tell:
         found = propose(config, mappings, kinds, ledger, clock, progress=tell)

@@ -51,11 +51,13 @@ TICKETS = frozenset({Operation.OPEN_TICKET, Operation.NOTE_TICKET, Operation.CLO
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What could be understood of a config. `links` and `mappings_folder` serve mappings even where it has faults."""
+    """What could be understood of a config. `links` and `mappings_folder` serve mappings even where it has faults;
+    `mappings_key` is the place that names that folder."""
 
     config: Config | None
     links: Mapping[str, Link]
     mappings_folder: Path | None
+    mappings_key: str = ""
 
 
 def draft_config(
@@ -90,11 +92,9 @@ def draft_config(
     database = _database(house, f"{shown} › [syncd] › database", path.parent, faults) if house else ""
     known, lost = (house, frozenset[str]()) if house else salvage(SyncdTable, raw.get("syncd"), {})
     folder = path.parent / known.mappings if known and "mappings" not in lost else None
-    if folder is not None and folder.is_dir() and not any(folder.glob("*.toml")):
-        place = f"{shown} › [syncd] › mappings"
-        warnings.append(f"{place}: the folder {folder} holds no *.toml file, so nothing is billed.")
+    key = mappings_key(path)
     if faults or not (house and safety and evidence and web and folder):
-        return Draft(None, links, folder), list(dict.fromkeys(faults))
+        return Draft(None, links, folder, key), list(dict.fromkeys(faults))
     content = digest([house, safety, evidence, web, {name: one.settings for name, one in connections.items()}])
     config = Config(
         path=path,
@@ -119,7 +119,12 @@ def draft_config(
         web=WebConfig(web.listen, *host_and_port(web.listen), linked="listen" in web.model_fields_set),
         warnings=tuple(warnings),
     )
-    return Draft(config, links, folder), []
+    return Draft(config, links, folder, key), []
+
+
+def mappings_key(path: Path) -> str:
+    """The place in a config file that names the mappings folder."""
+    return f"{path.name} › [syncd] › mappings"
 
 
 def _table(model: type[M], raw: Mapping[str, Any], shown: str, faults: list[Fault]) -> M | None:

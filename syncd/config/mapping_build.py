@@ -6,6 +6,7 @@ Owns files, names over files, populations and ignores. Customers and rules have 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from syncd.core.rules import Customer, Ignore, Mappings, Rule
 from syncd.errors import Fault
 
 _NO_PLACE = frozenset({"place", "content"})
+_EMPTY = (
+    "Mount the folder that has them, or put a mapping file there; `syncd suggest --write` writes one with proposals."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,32 @@ class _Block:
     place: str
 
 
-def read_mappings(folder: Path, root: Path, links: Links) -> tuple[Mappings | None, list[Fault]]:
-    """Every *.toml of the folder, in the order of their names; `root` shortens the names that faults show."""
-    if not folder.is_dir():
-        what = "is no folder." if folder.exists() else "there is no such folder."
+def mapping_files(folder: Path) -> list[Path]:
+    """Its mapping files, by name. Raises OSError where it cannot be listed; `glob` would call it empty."""
+    return sorted(folder / name for name in os.listdir(folder) if name.endswith(".toml"))
+
+
+def read_mappings(
+    folder: Path, root: Path, links: Links, *, key: str, may_be_empty: bool = False
+) -> tuple[Mappings | None, list[Fault]]:
+    """Every *.toml of the folder, in the order of their names; `root` shortens the names that faults show.
+
+    `key`: the place that names the folder. A folder without a mapping file is a fault: it is what a mount that is
+    missing looks like, and nobody would be billed any more. `may_be_empty`: for set-up, before there is one.
+    """
+    try:
+        files = mapping_files(folder)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "is no folder." if isinstance(error, NotADirectoryError) else "there is no such folder."
         return None, [Fault(_shown(folder, root), what, "Create it, or correct [syncd] mappings.")]
+    except OSError as error:
+        what = f"the folder {folder} cannot be read ({error.strerror or error})."
+        return None, [Fault(key, what, "Let the user that syncd runs as list it.")]
+    if not files and not may_be_empty:
+        return None, [Fault(key, f"the folder {folder} holds no *.toml file.", _EMPTY)]
     faults: list[Fault] = []
     blocks: dict[str, list[_Block]] = {name: [] for name in MappingFile.model_fields}
-    for path in sorted(folder.glob("*.toml")):
+    for path in files:
         shown = _shown(path, root)
         raw, found = read_toml(path, shown)
         faults += found

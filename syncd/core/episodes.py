@@ -25,7 +25,8 @@ class Condition:
     what it is called. `what` is one sentence with who and how much, `mend` what to do. `customers` and `connections`
     are those concerned; no customer means the whole source. `size` counts in units, lines, customers or products;
     `money` is for one billing period, None where no price is known. `began`: since when it has been so, where that is
-    known better than by when a channel first heard of it.
+    known better than by when a channel first heard of it. `things`: what it is of besides customers, only to see that
+    another one came in the place of one that was mended.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Condition:
     connections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     began: datetime | None = None
+    things: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -126,12 +128,23 @@ def _word(before: Episode, now: Condition, at: datetime, repeat: timedelta) -> W
 
 
 def grew(before: Condition, now: Condition) -> bool:
-    """Whether it is more than was last told, or has become something else (a drift that nobody may post any more)."""
-    if now.kind != before.kind or now.size > before.size:
+    """Whether it is more than was last told, has become something else (a drift that nobody may post any more), or
+    concerns somebody whom nobody was told of: one was mended while another one broke."""
+    if now.kind != before.kind or now.size > before.size or reaches_further(before, now):
         return True
     if now.money is None or now.currency != before.currency:
         return False
     return before.money is not None and abs(now.money) > abs(before.money)
+
+
+def reaches_further(before: Condition, now: Condition) -> bool:
+    """Whether it names a customer or thing that it did not name before, or the whole source instead of some of it.
+
+    Where nothing was named it was the whole source already, or was told before syncd kept the names.
+    """
+    if before.customers and (not now.customers or not set(now.customers) <= set(before.customers)):
+        return True
+    return bool(before.things) and not set(now.things) <= set(before.things)
 
 
 def merge(waiting: Iterable[News], fresh: Iterable[News]) -> tuple[News, ...]:

@@ -99,7 +99,8 @@ def sources(desk: Desk) -> list[Condition]:
         found.append(
             Condition(
                 f"source:{connection}:{code}", kinds, told, _MENDS.get(code, _WAIT),
-                Decimal(len(customers) or 1), None, "", customers, (connection,), desk.tags_of({*customers, *blocked}),
+                Decimal(len(customers) or 1), None, "", () if whole else customers, (connection,),
+                desk.tags_of({*customers, *blocked}),
             )
         )  # fmt: skip
     return found
@@ -118,9 +119,10 @@ def unmapped(desk: Desk) -> list[Condition]:
         mend = "Map them, or put them under [[ignore]] with the reason; `syncd plan` lists all."
         found.append(
             Condition(
-                f"unmapped:{connection}", ("unmapped",), told, mend, Decimal(len(several)), connections=(connection,)
+                f"unmapped:{connection}", ("unmapped",), told, mend, Decimal(len(several)), connections=(connection,),
+                things=tuple(sorted({one.id or one.name for one in several})),
             )
-        )
+        )  # fmt: skip
     return found
 
 

@@ -14,7 +14,8 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from syncd.core.episodes import Condition, News, Word
+from syncd.core.episodes import Condition, News, Word, reaches_further
+from syncd.core.episodes_desk import listed
 from syncd.money import ZERO, plain, plain_money
 
 # So many lines a message lists before it says how many more there are.
@@ -73,7 +74,7 @@ def note(news: News, zone: ZoneInfo) -> Letter:
     """What is noted on a ticket: grown, or over."""
     if news.word is Word.OVER:
         return Letter("", f"Over. It began {stamp(news.since, zone)}: {line_of(news.now.what)}.\n")
-    was = f" Before: {_amount(news.before)}." if news.before else ""
+    was = f" Before: {_was(news.before, news.now)}." if news.before else ""
     return Letter("", f"{_capital(line_of(news.now.what))}.{was}\nWhat to do: {line_of(news.now.mend)}\n")
 
 
@@ -96,9 +97,15 @@ def _line(one: News, zone: ZoneInfo) -> str:
         return f"{now.kind}: {line_of(now.what)} ({since})"
     grown = ""
     if one.word is Word.GROWN and one.before is not None:
-        was = _amount(one.before)
+        was = _was(one.before, now)
         grown = f"; before: {one.before.kind}, {was}" if one.before.kind != now.kind else f"; before: {was}"
     return f"{now.kind}: {line_of(now.what)} ({since}{grown}). {line_of(now.mend)}."
+
+
+def _was(before: Condition, now: Condition) -> str:
+    """How much it was; and of whom, where it is of others now."""
+    whom = f", {line_of(listed(before.customers))}" if before.customers and reaches_further(before, now) else ""
+    return _amount(before) + whom
 
 
 def _amount(condition: Condition) -> str:

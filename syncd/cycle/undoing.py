@@ -33,8 +33,8 @@ class Undone:
 
 
 def named(ledger: Ledger, ids: Iterable[str]) -> list[Entry]:
-    """The entries of these ids. Raises one UserFault for all that are unknown."""
-    found: list[Entry] = []
+    """The entries of these ids, each once however often it is named. Raises one UserFault for all that are unknown."""
+    found: dict[str, Entry] = {}
     faults: list[Fault] = []
     for id_ in ids:
         try:
@@ -47,10 +47,10 @@ def named(ledger: Ledger, ids: Iterable[str]) -> list[Entry]:
         elif entry.intent.operation in OWN_ACTIONS:
             faults.append(Fault(id_, "is a message or ticket of syncd's own: there is nothing to take back or retry."))
         else:
-            found.append(entry)
+            found[entry.id] = entry
     if faults:
         raise UserFault(faults)
-    return found
+    return list(found.values())
 
 
 def posted_in(
@@ -99,9 +99,7 @@ def take_back(
         made = undo_many(chosen, desk, by=by, why=why)
     if strict and made.left:
         raise UserFault([Fault(f"entry {id_}", reason) for id_, reason in made.left])
-    written = ledger.write(ledger.last_cycle(), (), made.intents)
-    if len(written) < len(made.intents):
-        raise _moved_meanwhile()
+    written = ledger.write(ledger.last_cycle(), (), made.intents, whole=True)
     return Undone(tuple(written), made.left)
 
 
@@ -120,14 +118,7 @@ def try_again(
                 faults += fault.faults
     if faults:
         raise UserFault(faults)
-    written = ledger.write(ledger.last_cycle(), (), intents)
-    if len(written) < len(intents):
-        raise _moved_meanwhile()
-    return written
-
-
-def _moved_meanwhile() -> UserFault:
-    return UserFault(Fault("syncd ledger", "a line changed while this was written.", "Look again, then repeat."))
+    return ledger.write(ledger.last_cycle(), (), intents, whole=True)
 
 
 def _unknown_connections(chosen: Iterable[Entry], config: Config) -> list[Fault]:

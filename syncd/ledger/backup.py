@@ -20,7 +20,7 @@ from sqlalchemy import func, select, update
 
 from syncd.clock import Clock, real_now
 from syncd.errors import Fault, LedgerBroken, LedgerBusy, UserFault
-from syncd.ledger import engine, files, moving, sqlite, verify
+from syncd.ledger import cycles, engine, files, moving, sqlite, verify
 from syncd.ledger.lock import WriterLock
 from syncd.ledger.tables import entry, event, meta
 
@@ -47,7 +47,7 @@ def backup(
         raise UserFault(Fault(str(target), "exists already.", "Name a file that does not."))
     if not path.exists():
         raise UserFault(Fault(str(path), "is not there: there is no ledger to back up."))
-    copy = _copy(path, target)
+    copy = _copy(path, target, wanted=target)
     try:
         head = _prove(copy, path)
         if not files.put_in_place(copy, target):
@@ -69,7 +69,7 @@ def restore(
     """
     if not source.is_file():
         raise UserFault(Fault(str(source), "is not there.", "Name a file that `syncd backup` made."))
-    if moving.is_export(source):
+    if moving.kind_of(source) == "export":
         return moving.import_(source, url, folder=folder, clock=clock, progress=progress)
     if engine.backend(url) == "postgresql":
         return _carry_over(source, url, folder=folder, clock=clock, progress=progress)
@@ -112,10 +112,10 @@ def _carry_over(source: Path, url: str, *, folder: Path, clock: Clock, progress:
         return moving.import_(plain, url, folder=folder, clock=clock, progress=progress)
 
 
-def _copy(path: Path, beside: Path) -> Path:
-    """A compact copy as of one moment, in one private file beside `beside`."""
+def _copy(path: Path, beside: Path, *, wanted: Path | None = None) -> Path:
+    """A compact copy as of one moment, in one private file beside `beside`. `wanted`: the file that a person named."""
     made = files.side(beside, f".part-{os.getpid()}-{secrets.token_hex(4)}")
-    files.make_private(made)
+    files.make_private(made, wanted=wanted)
     try:
         with (
             sqlite.worded(path, "no copy was made"),
@@ -197,6 +197,7 @@ def _mark(copy: Path, epoch: int) -> None:
         with sqlite.worded(copy), engine.writing(opened) as connection:
             here = connection.execute(select(meta.c.epoch)).scalar_one()
             connection.execute(update(meta).values(restored=meta.c.events, epoch=max(here, epoch) + 1))
+            cycles.put_back(connection)
     finally:
         opened.dispose()
 

@@ -23,6 +23,8 @@ from syncd.model import State
 Row = dict[str, Any]
 # What a cycle's summary may say under "clock"; under "restored" stands `true` where the ledger did not trust itself.
 TRUSTED, UNMARKED = "trusted", "unmarked"
+# Under this stands `true` in the last cycle that a ledger remembered when it was restored, imported or went back.
+PUT_BACK = "put_back"
 
 
 class _Line(msgspec.Struct):
@@ -53,8 +55,9 @@ def begin(connection: Connection, mode: str, as_of: datetime, now: datetime) -> 
 
 
 def _number(cycle_id: str) -> int:
+    """0, which no cycle has, where it is no number that a database keeps."""
     digits = cycle_id.removeprefix("c")
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
 
 
 def end(connection: Connection, cycle_id: str, summary: Mapping[str, Any], now: datetime) -> str:
@@ -145,10 +148,24 @@ def restored_for(connection: Connection, now: datetime) -> timedelta | None:
     restored = connection.execute(select(tables.meta.c.restored)).scalar_one() is not None
     if not last or (restored and newest(~amnesic) > last):
         return timedelta() if restored else None
-    since = newest(~amnesic, cycle.c.number < last)
+    kept = connection.execute(select(func.max(cycle.c.number)).where(_says(PUT_BACK, True))).scalar_one() or 0
+    if restored and last <= kept:
+        return timedelta()
+    since = max(newest(~amnesic, cycle.c.number < last), kept if last > kept else 0)
     first = select(func.min(cycle.c.as_of)).where(ended, amnesic, ~_says("clock", UNMARKED), cycle.c.number > since)
     told = connection.execute(first.where(cycle.c.number <= last)).scalar_one()
     return now - instant(told) if told is not None else timedelta()
+
+
+def put_back(connection: Connection) -> None:
+    """Notes on the newest cycle that it was the last one before the ledger was put back. The backup may have been made
+    while the ledger did not trust itself either: those cycles say nothing of what was forgotten this time."""
+    cycle = tables.cycle
+    row = connection.execute(select(cycle).order_by(cycle.c.number.desc()).limit(1)).one_or_none()
+    if row is not None:
+        said = parse(row.summary, f"cycle c{row.number:06d}") if row.summary else {}
+        told = canonical({**said, PUT_BACK: True})
+        connection.execute(update(cycle).where(cycle.c.number == row.number).values(summary=told))
 
 
 def _says(name: str, value: object) -> ColumnElement[bool]:

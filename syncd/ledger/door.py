@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select, update
 
 from syncd.clock import Clock
 from syncd.errors import LedgerBroken, LedgerBusy
-from syncd.ledger import engine, verify
+from syncd.ledger import cycles, engine, verify
 from syncd.ledger.engine import Claim, Place
 from syncd.ledger.pen import Pen, pen
 from syncd.ledger.tables import meta
@@ -117,6 +117,7 @@ class Door:
         if once > told.events and told.restored is None:
             with self._write() as connection:
                 connection.execute(update(meta).values(restored=meta.c.events))
+                cycles.put_back(connection)
             _log.warning("ledger_went_back", ledger=self.place.name, events=told.events, once=once)
 
     # The single writer

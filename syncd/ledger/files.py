@@ -5,6 +5,7 @@ Knows nothing of what is inside.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ _NETWORK = frozenset(
     "fuse.sshfs fuse.glusterfs fuse.ceph fuse.davfs fuse.s3fs fuse.rclone fuse.gcsfuse fuse.goofys "
     "fuse.juicefs fuse.cephfs fuse.curlftpfs".split()
 )
+# Errors that another place for the file mends.
+_ELSEWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
 
 
 def locate(url: str, folder: Path) -> Path:
@@ -102,12 +105,18 @@ def make_folder(path: Path) -> None:
         raise SyncdError(f"the folder {path.parent} cannot be made: {error.strerror}.") from None
 
 
-def make_private(path: Path) -> None:
-    """A new, empty file of mode 0600. Raises SyncdError where it cannot be made or is already there."""
+def make_private(path: Path, *, wanted: Path | None = None) -> None:
+    """A new, empty file of mode 0600. Raises SyncdError where it cannot be made or is already there.
+
+    `wanted`: the file that a person named, for which this one is made first; then UserFault, where another name helps.
+    """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
-        raise SyncdError(f"{path} cannot be made: {error.strerror}.") from None
+        if wanted is not None and error.errno in _ELSEWHERE:
+            mend = "Name a file in a folder that is there and that syncd may write to."
+            raise UserFault(Fault(str(wanted), f"cannot be written ({error.strerror}).", mend)) from None
+        raise SyncdError(f"{wanted or path} cannot be made: {error.strerror}.") from None
 
 
 def keep_private(path: Path) -> None:

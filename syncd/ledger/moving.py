@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from syncd.clock import Clock, real_now
 from syncd.errors import Fault, LedgerBroken, LedgerBusy, SyncdError, UserFault
-from syncd.ledger import chain, engine, files, tables, verify
+from syncd.ledger import chain, cycles, engine, files, tables, verify
 from syncd.ledger.codec import instant_text
 from syncd.ledger.engine import Place
 
@@ -34,6 +34,7 @@ _log = structlog.get_logger()
 
 FORMAT = 1
 MAGIC = b"\x1f\x8b"  # how every gzip file begins
+_SQLITE = b"SQLite format 3\0"
 _ROWS = 1000
 _LEVEL = 6
 Progress = Callable[[int, int, str], None]
@@ -61,13 +62,19 @@ def silent(done: int, total: int, what: str) -> None:
     """No progress to show."""
 
 
-def is_export(path: Path) -> bool:
-    """Whether a file begins as one of ours does."""
+def kind_of(path: Path) -> str:
+    """ "export" or "backup", by how a file begins; its content is proven later. Raises UserFault for anything else."""
     try:
         with path.open("rb") as file:
-            return file.read(2) == MAGIC
-    except OSError:
-        return False
+            start = file.read(len(_SQLITE))
+    except OSError as error:
+        raise UserFault(Fault(str(path), f"cannot be read ({error.strerror or error}).")) from None
+    if start.startswith(MAGIC):
+        return "export"
+    if start == _SQLITE:
+        return "backup"
+    mend = "Name a file that `syncd backup` or `syncd ledger export` made."
+    raise UserFault(Fault(str(path), "is neither a backup nor an export.", mend))
 
 
 def export(
@@ -103,7 +110,7 @@ def write_out(
         raise LedgerBroken(f"the ledger in {name} is damaged: {wrong} It was not copied.")
     manifest = _manifest(connection, clock)
     made = files.side(target.absolute(), f".part-{os.getpid()}-{secrets.token_hex(4)}")
-    files.make_private(made)
+    files.make_private(made, wanted=target)
     try:
         _write(connection, manifest, made, progress)
         _read_all(made, progress)
@@ -286,6 +293,8 @@ def import_(
     """
     if not source.is_file():
         raise UserFault(Fault(str(source), "is not there.", "Name a file that `syncd ledger export` made."))
+    if kind_of(source) == "backup":
+        raise UserFault(Fault(str(source), "is a backup, not an export.", "Put it back with: syncd restore FILE"))
     manifest = _read_all(source, lambda done, total, what: progress(done - total // 2, total, what))
     place = engine.open_place(url, folder, clock, create=True)
     try:
@@ -353,3 +362,4 @@ def _fill(connection: Connection, source: Path, manifest: Manifest, progress: Pr
         into = table
         waiting.append(row)
     flush()
+    cycles.put_back(connection)

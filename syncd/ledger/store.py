@@ -29,7 +29,7 @@ from syncd.core.entries import (
     Sighting,
 )
 from syncd.core.episodes import Episode
-from syncd.errors import LedgerBusy, SyncdError
+from syncd.errors import Fault, LedgerBusy, SyncdError, UserFault
 from syncd.ledger import cycles, engine, episodes, lookup, sent, series, tables
 from syncd.ledger.codec import instant_text
 from syncd.ledger.door import Door
@@ -194,6 +194,8 @@ class Ledger(Door):
         supersede: Sequence[tuple[str, str]],
         intents: Sequence[Intent],
         observations: Sequence[Observation] = (),
+        *,
+        whole: bool = False,
     ) -> list[Entry]:
         """Writes intents down durably; returns the entries of those that were.
 
@@ -202,11 +204,16 @@ class Ledger(Door):
 
         `supersede`: ids of held or planned entries that these replace, each with the reason. Left out, and logged: an
         intent whose identity has an open entry or whose replaced entry moved on, whose key exists, or whose `before`
-        is not what syncd's own dated lines sum to now; and all that are joined to such a one by `follows`.
+        is not what syncd's own dated lines sum to now; and all that are joined to such a one by `follows`. `whole`:
+        then nothing at all is written (UserFault), because a person asked for all of them.
         """
         with self._recording(_NOT_POSTED) as held:
             cycles.keep_blobs(held.connection, observations)
-            return put(held, cycle, supersede, intents)
+            written = put(held, cycle, supersede, intents)
+            if whole and len(written) < len(intents):
+                what = "a line changed while this was written; nothing was written."
+                raise UserFault(Fault("syncd ledger", what, "Look again, then repeat."))
+            return written
 
     def entries(
         self,

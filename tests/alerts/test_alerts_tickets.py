@@ -197,6 +197,19 @@ def test_a_source_that_fails_for_many_customers_opens_one(make_room: MakeRoom) -
     assert "Customer 00, Customer 01, Customer 02, Customer 03, Customer 04 and 4 more" in ticket["text"]
 
 
+def test_another_customer_that_fails_in_the_place_of_one_is_noted(make_room: MakeRoom) -> None:
+    room = make_room(TICKETS, {**HOOK, "on": ["source"]})
+    room.cycle(unread("Koa"))
+    room.cycle(unread("Koa"))
+    assert room.desk.effects == ["open_ticket"]
+    room.cycle(unread("Fir"))
+    room.cycle(unread("Fir"))
+    assert room.desk.effects == ["open_ticket", "note_ticket"]
+    [ticket] = room.desk.tickets.values()
+    [told] = ticket["notes"]
+    assert told.startswith("M365 could not be read for Fir: the tenant did not answer. Before: 1, Koa.\n")
+
+
 def test_memory_that_was_lost_finds_its_ticket_by_the_mark(make_room: MakeRoom) -> None:
     """A ledger restored from before the ticket derives the same key and mark."""
     room = make_room(TICKETS)

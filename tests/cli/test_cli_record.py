@@ -86,3 +86,46 @@ def test_check_sees_that_the_record_was_altered(home: Path, capsys: pytest.Captu
     told = capsys.readouterr()
     assert "the record is broken, nothing is posted" in told.err
     assert "nothing to mend" not in told.out
+
+
+@pytest.mark.parametrize("command", [["restore"], ["ledger", "import"]])
+@pytest.mark.parametrize("content", [b"", b"id,name\n1,x\n" * 100])
+def test_a_file_that_is_no_ledger_at_all_is_said_to_be_none(
+    home: Path, capsys: pytest.CaptureFixture[str], command: list[str], content: bytes
+) -> None:
+    (home / "x.csv").write_bytes(content)
+
+    for config in ("old", "new"):
+        assert run(["--config", f"{config}.toml", *command, "x.csv"]) == 2
+        assert capsys.readouterr().err == (
+            "syncd: x.csv: is neither a backup nor an export. "
+            "Name a file that `syncd backup` or `syncd ledger export` made.\n"
+        )
+    assert not (home / "new.db").exists()
+
+
+def test_a_backup_is_not_imported(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--config", "old.toml", "backup", "b.db"]) == 0
+    assert run(["--config", "new.toml", "ledger", "import", "b.db"]) == 2
+    assert "b.db: is a backup, not an export. Put it back with: syncd restore FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["backup"], ["ledger", "export"]])
+@pytest.mark.parametrize(("folder", "why"), [("nowhere", "No such file or directory"), ("old.toml", "Not a directory")])
+def test_a_copy_that_cannot_be_written_there_names_the_file_that_was_asked_for(
+    home: Path, capsys: pytest.CaptureFixture[str], command: list[str], folder: str, why: str
+) -> None:
+    assert run(["--config", "old.toml", *command, f"{folder}/x.db"]) == 2
+    assert capsys.readouterr().err == (
+        f"syncd: {folder}/x.db: cannot be written ({why}). "
+        "Name a file in a folder that is there and that syncd may write to.\n"
+    )
+
+
+def test_debug_adds_the_trace_and_changes_nothing_else(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for more in ([], ["--debug"]):
+        assert run([*more, "--config", "old.toml", "backup", "old.toml"]) == 2
+        said[len(more)] = capsys.readouterr().err
+    assert said[1].startswith("Traceback (most recent call last):\n")
+    assert said[1].endswith(said[0])

@@ -162,3 +162,19 @@ def test_whatever_a_system_calls_its_customers_a_proposal_is_comments_and_then_t
     assert tomllib.loads(accept(toml_of(one))) == {"customer": [{"name": name, "cw": name}]}
     extended = toml_of(Suggestion("customer", name, 90, name, {"m365": name}, (("m365", "1"),), extends=name))
     assert tomllib.loads(extended) == tomllib.loads(accept(extended)) == {}
+
+
+def test_set_up_works_before_there_is_any_mapping_file_and_nothing_else_does(house: House) -> None:
+    (house.mappings / "msp.toml").unlink()
+    config = ["--config", str(house.config)]
+
+    for command in (["plan"], ["run", "--once"], ["run"]):
+        assert run([*config, *command]) == 2
+        assert "holds no *.toml file." in house.capture.readouterr().err
+
+    assert run([*config, "check"]) == 0
+    assert "warning: config.toml › [syncd] › mappings: the folder" in house.capture.readouterr().err
+    status, _, err = house.suggest("--write")
+    assert status == 0
+    assert "holds no *.toml file, so nothing can be planned or billed." in err
+    assert (house.mappings / "suggested.toml").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,8 +14,9 @@ import pytest
 from config_kit import CONFIG, Folder
 
 from syncd.config.cron import check_cron
-from syncd.config.load import EvidenceConfig, WebConfig
+from syncd.config.load import EvidenceConfig, WebConfig, load
 from syncd.core.rules import House, Mode, Safety
+from syncd.errors import UserFault
 
 FULL = """
 [syncd]
@@ -142,14 +145,43 @@ def test_secret_file_that_everybody_can_read(folder: Folder, rights: int, warned
     assert folder.load()[0].warnings == ((expected,) if warned else ())
 
 
-def test_empty_mappings_folder_is_a_warning(folder: Folder) -> None:
+def test_an_empty_mappings_folder_is_a_fault_because_a_missing_mount_looks_like_that(folder: Folder) -> None:
     (folder.path / "mappings" / "m.toml").unlink()
-    config, mappings = folder.load()
+    (folder.path / "mappings" / "m.toml.orig").write_text("")
+
+    assert folder.faults() == [
+        f"config.toml › [syncd] › mappings: the folder {folder.path / 'mappings'} holds no *.toml file. "
+        "Mount the folder that has them, or put a mapping file there; `syncd suggest --write` writes one with "
+        "proposals.",
+    ]
+
+
+def test_an_empty_mappings_folder_is_a_warning_for_who_sets_syncd_up(folder: Folder) -> None:
+    (folder.path / "mappings" / "m.toml").unlink()
+    config, mappings = load(folder.path / "config.toml", folder.kinds, folder.environ, may_be_empty=True)
 
     assert mappings.rules == ()
     assert config.warnings == (
         f"config.toml › [syncd] › mappings: the folder {folder.path / 'mappings'} holds no *.toml file, "
-        "so nothing is billed.",
+        "so nothing can be planned or billed. `syncd suggest --write` writes one with proposals.",
+    )
+
+
+@pytest.mark.parametrize("may_be_empty", [False, True])
+def test_a_mappings_folder_that_cannot_be_listed_is_no_empty_one(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, may_be_empty: bool
+) -> None:
+    def refuse(path: object) -> list[str]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("syncd.config.mapping_build.os.listdir", refuse)
+
+    with pytest.raises(UserFault) as caught:
+        load(folder.path / "config.toml", folder.kinds, folder.environ, may_be_empty=may_be_empty)
+
+    assert str(caught.value) == (
+        f"config.toml › [syncd] › mappings: the folder {folder.path / 'mappings'} cannot be read (Permission denied). "
+        "Let the user that syncd runs as list it."
     )
 
 

@@ -289,6 +289,9 @@ def test_mappings_folder_that_is_not_there(folder: Folder) -> None:
 
     assert folder.faults() == ["maps: there is no such folder. Create it, or correct [syncd] mappings."]
 
+    (folder.path / "maps").write_text("")
+    assert folder.faults() == ["maps: is no folder. Create it, or correct [syncd] mappings."]
+
 
 @pytest.mark.parametrize("kept", ["hashed", "none"])
 def test_a_description_may_not_name_people_whom_the_evidence_leaves_out(folder: Folder, kept: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -69,6 +70,40 @@ def test_what_counts_as_grown(before: Condition, after: Condition, grown: bool) 
     channel = Channel()
     channel.hears(before)
     assert channel.hears(after) == (["grown line:a"] if grown else [])
+
+
+def of_customers(*names: str) -> Condition:
+    kept = replace(condition("source:m365:consent", 1, kind="source"), customers=names)
+    return replace(kept, size=Decimal(len(names) or 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "grown"),
+    [
+        (("Koa",), ("Fir",), True),  # one was mended, another one broke in the same cycle
+        (("Fir", "Koa"), ("Elm", "Fir"), True),
+        (("Fir", "Koa"), ("Elm",), True),  # fewer, and not the same
+        (("Fir", "Koa"), ("Fir",), False),
+        (("Koa",), (), True),  # the whole source
+        ((), ("Koa",), False),  # it was among them
+    ],
+)
+def test_others_whom_nobody_was_told_of_are_growth(
+    before: tuple[str, ...], after: tuple[str, ...], grown: bool
+) -> None:
+    channel = Channel()
+    channel.hears(of_customers(*before))
+    assert channel.hears(of_customers(*after)) == (["grown source:m365:consent"] if grown else [])
+    assert channel.hears(of_customers(*after)) == []
+
+
+def test_other_things_that_nobody_mapped_are_growth_once_their_names_are_kept() -> None:
+    channel = Channel()
+    channel.hears(condition("unmapped:m365"))  # as an older program kept it
+    assert channel.hears(replace(condition("unmapped:m365"), things=("SPB", "VISIO"))) == []
+    channel.hears()
+    channel.hears(replace(condition("unmapped:m365"), things=("SPB", "VISIO")))
+    assert channel.hears(replace(condition("unmapped:m365"), things=("EMS", "SPB"))) == ["grown unmapped:m365"]
 
 
 def test_what_could_not_be_judged_is_neither_over_nor_repeated() -> None:

@@ -86,7 +86,9 @@ def test_the_ledger_can_be_asked_by_customer_rule_period_and_state(raise_stage: 
     assert {one["customer"] for one in stage.entries()} == {ALDER, DOGWOOD}
     assert [one["customer"] for one in stage.entries("--customer", DOGWOOD)] == [DOGWOOD]
     assert [one["customer"] for one in stage.entries("--state", "posted")] == [ALDER]
-    assert stage.entries("--rule", "Visio") == []
+    misspelt = stage.run("ledger", "--rule", "Visio")
+    assert misspelt.status == 2
+    assert "no entry is of a rule 'Visio'" in misspelt.err
     assert len(stage.entries("--period", "2026-11")) == 2
     assert stage.entries("--period", "2026-10") == []
 

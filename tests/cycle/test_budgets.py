@@ -93,7 +93,7 @@ def test_the_keys_of_a_connection_are_its_own_budget(tmp_path: Path, monkeypatch
     (tmp_path / "config.toml").write_text(CONFIG.format(url=running.url))
     (tmp_path / "mappings").mkdir()
     kinds = Kinds()
-    config, _ = load(tmp_path / "config.toml", kinds, {})
+    config, _ = load(tmp_path / "config.toml", kinds, {}, may_be_empty=True)
     try:
         with (
             Ledger.open(config.database, lambda: NOW, folder=config.folder) as ledger,

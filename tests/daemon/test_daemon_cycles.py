@@ -96,6 +96,20 @@ def test_a_broken_edit_skips_cycles_until_it_is_mended(world: World) -> None:
     assert [line["event"] for line in logs] == ["config_mended"]
 
 
+def test_mappings_that_vanish_all_at_once_are_a_fault_and_no_empty_plan(world: World) -> None:
+    world.daemon.tick()
+    mapping = world.folder / "mappings" / "all.toml"
+    kept = mapping.rename(world.folder / "kept")
+
+    world.daemon.tick()
+    assert (reasons(world), len(world.ran)) == (["config_invalid"], 1)
+    assert "holds no *.toml file" in world.board.show().faults[0]
+
+    kept.rename(mapping)
+    world.daemon.tick()
+    assert (reasons(world), len(world.ran)) == ([], 2)
+
+
 def test_a_config_that_vanishes_is_a_fault_like_any_other(world: World) -> None:
     world.daemon.tick()
     text = world.path.read_text()

@@ -210,7 +210,7 @@ def no_ledger(path: Path) -> str:
 
 def no_database(path: Path) -> str:
     path.write_text("hello " * 100)
-    return "is not a database"
+    return "is neither a backup nor an export"
 
 
 def nothing(path: Path) -> str:

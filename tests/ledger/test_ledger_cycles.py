@@ -93,6 +93,7 @@ def test_what_a_cycle_learnt_comes_back(ledger: Ledger, watch: Watch) -> None:
     assert (told["id"], told["state"], told["mode"], told["as_of"]) == (cycle, "done", "post", watch.now)
     assert told["summary"] == {"lines": 1, "money": "12.5"}
     assert ledger.cycle("c000009") is ledger.cycle("nonsense") is None
+    assert ledger.cycle("9" * 23) is ledger.cycle("c" + "9" * 5000) is None  # no number that a database keeps
 
 
 def test_nothing_changed_writes_the_cycle_alone(ledger: Ledger, watch: Watch) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_kit import Watch, intent
+from ledger_kit import URL, Watch, intent
 from sqlalchemy import update
 
 from syncd.core.entries import EntryState
-from syncd.ledger import Ledger
+from syncd.ledger import Ledger, backup, export, import_, mark, restore
 from syncd.ledger.tables import meta
 
 
@@ -100,3 +101,49 @@ def test_the_day_before_which_a_restored_ledger_may_have_forgotten(ledger: Ledge
     ledger.trust()
     cycle(ledger, now + timedelta(days=40))
     assert ledger.past().forgot == (now + timedelta(days=2)).date()
+
+
+@pytest.mark.parametrize("way", ["restore", "import", "by hand"])
+def test_a_backup_that_was_made_before_the_ledger_trusted_itself_says_nothing_of_this_restore(
+    ledger: Ledger, tmp_path: Path, watch: Watch, way: str
+) -> None:
+    """Its cycles looked for what an earlier restore had forgotten; what this one forgot may still be on its way."""
+    cycle(ledger, watch.now)
+    with ledger._write() as connection:
+        connection.execute(update(meta).values(restored=meta.c.events))
+    cycle(ledger, watch.now, restored=True)
+    cycle(ledger, watch.now, restored=True)
+    assert ledger.restored_for(watch.now) == timedelta()
+    watch.now += timedelta(hours=3)
+    assert ledger.restored_for(watch.now) == timedelta(hours=3)
+    put_back(ledger, tmp_path, watch, way)
+
+    with Ledger.open(URL, watch, folder=tmp_path / "new") as again:
+        again.claim("test")
+        assert again.restored_for(watch.now) == timedelta()
+        cycle(again, watch.now, restored=True)
+        watch.now += timedelta(hours=1)
+        cycle(again, watch.now, restored=True)
+        assert again.restored_for(watch.now) == timedelta(hours=1)
+        again.trust()
+        assert again.restored_for(watch.now) == timedelta(hours=1)
+        assert again.verify() == []
+
+
+def put_back(ledger: Ledger, folder: Path, watch: Watch, way: str) -> None:
+    """The ledger's content as that of a new folder."""
+    new = folder / "new"
+    if way == "import":
+        export(URL, folder / "l.gz", folder=folder, clock=watch)
+        import_(folder / "l.gz", URL, folder=new, clock=watch)
+        return
+    backup(URL, folder / "b.db", folder=folder)
+    if way == "restore":
+        restore(folder / "b.db", URL, folder=new, clock=watch)
+        return
+    (new / "state").mkdir(parents=True)
+    (folder / "b.db").rename(new / "state" / "syncd.db")
+    with Ledger.open(URL, watch, folder=new) as trusting:
+        trusting.claim("test")
+        trusting.trust()
+    mark.note(new / "state" / "syncd.db", ledger.installation, 1_000)

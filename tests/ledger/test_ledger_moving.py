@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from syncd.core.entries import EntryState, KnownCustomer, Observation, Sighting
 from syncd.errors import LedgerBroken, LedgerBusy, UserFault
-from syncd.ledger import Ledger, backup, engine, export, import_, restore, tables
+from syncd.ledger import Ledger, backup, cycles, engine, export, import_, restore, tables
 from syncd.model import State
 
 SUBJECTS = b'[["a","Ada","enabled"]]'
@@ -49,14 +49,23 @@ def filled(ledger: Ledger, watch: Watch) -> None:
     ledger.tell(cycle, [], [], {"log": {}})
 
 
+def unmarked(value: Any) -> dict[str, Any]:
+    """A cycle's summary without the word that it was the last one before a move; nothing for any other column."""
+    told = json.loads(value) if isinstance(value, str) and value.startswith("{") else {}
+    return {name: one for name, one in told.items() if name != cycles.PUT_BACK}
+
+
 def content(url: str, folder: Path, watch: Watch) -> dict[str, list[Any]]:
-    """Every row of every table but the two columns of `meta` that a move sets."""
+    """Every row of every table but what a move sets: two columns of `meta`, and a word in its last cycle's summary."""
     place = engine.open_place(url, folder, watch, create=False)
     with engine.reading(place.engine) as connection:
         found = {
             table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
             for table in tables.metadata.sorted_tables
         }
+        found["cycle"] = [
+            tuple(json.dumps(kept) if (kept := unmarked(value)) else value for value in row) for row in found["cycle"]
+        ]
         found["meta"] = [tuple(connection.execute(select(tables.meta.c.installation, tables.meta.c.head)).one())]
     place.close()
     return found
