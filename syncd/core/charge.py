@@ -63,8 +63,9 @@ def charge(
 ) -> Charge:  # fmt: skip
     """From `before` to `to` units. `started`: something of the period is charged already, so that its fees are, too.
     `currency`: what the agreement bills in; `house`: what a price without a currency is in. `used`: what `to` stands
-    for, before `least` lifted it. `paid`: what was charged for `before`, where that is known: a fee that was due
-    without any use stands as a unit, and is not the price of one.
+    for, before `least` lifted it. `paid`: what was charged for all of `before`, where that is known: a fee that was due
+    without any use stands as a unit, and is not the price of one; and where the price moved since, a fall takes back
+    what was charged for those units, not what they would cost today.
 
     Raises Unpriced, with a sentence, also where more units would cost less money: such a line cannot be written.
     """
@@ -80,6 +81,8 @@ def charge(
         and paid == (fee := amount_of(price, ZERO, told, unit).amount)
     ):
         stood = fee
+    if paid and to < before and paid != stood:
+        return _returned(before, to, paid, told)
     moved = whole.amount - stood
     if moved and (moved > 0) != (to > before):
         raise Unpriced(
@@ -87,6 +90,13 @@ def charge(
             f"{plain_money(stood, told)}: one line cannot say both; charge the difference by hand"
         )
     return Charge(moved, stood, whole)
+
+
+def _returned(before: Decimal, to: Decimal, paid: Decimal, currency: str) -> Charge:
+    """A fall after the price moved: the same share of the money as of the units."""
+    back = round_money(paid * (before - to) / before, currency)
+    step = PriceStep(f"{plain(to)} of the {plain(before)} units that were charged", paid - back)
+    return Charge(-back, paid, Priced(paid - back, currency, (step,)))
 
 
 def unit_cost(price: Price, currency: str, cost: Cost) -> Decimal | None:

@@ -217,18 +217,34 @@ def _dated(
     """A dated line or credit, or usage, which bears its own sign. `beside`: "quantity" where the recurring line is
     raised too, so that only days which are on an invoice already may be charged here."""
     identity = own_identity(site)
-    own = own_before(past.lines.get(identity, _NOTHING))
+    history = past.lines.get(identity, _NOTHING)
+    own = own_before(history)
     operation = Operation.POST_LINE if units > 0 else Operation.POST_CREDIT
     operation = Operation.REPORT_USAGE if site.meter else operation
     days = Decimal((last - first).days + 1)
     share = days / site.period.days if prorated and units > 0 else Decimal(1)
+    amount = abs(charged.amount) if charged else site.money(units, share)
+    if operation is Operation.POST_CREDIT:
+        amount = _taken_back(site, paid_before(history), own, -units, amount, priced=charged is not None)
     return _effect(
         site, past, operation, identity, own, own + units,
         quantity=units if site.meter else abs(units), starts=first, ends=last, description=description,
         options={**_form(site, prorated=prorated), **({"beside": beside} if beside else {})},
-        amount=abs(charged.amount) if charged else site.money(units, share),
+        amount=amount,
         charged=charged,
     )  # fmt: skip
+
+
+def _taken_back(
+    site: Site, paid: Decimal | None, own: Decimal, units: Decimal, amount: Decimal | None, *, priced: bool
+) -> Decimal | None:
+    """A credit takes back what was charged, never more: where the lines were charged for a part of the period, or the
+    price moved since, the same share of their money as of their units. `priced`: the rule owns the price."""
+    if paid is None or paid <= 0 or own <= 0 or amount is None:
+        return amount
+    if not priced and site.money(own) != paid:
+        return round_money(paid * units / own, site.currency)
+    return min(amount, paid)
 
 
 def _effect(

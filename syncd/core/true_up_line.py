@@ -38,9 +38,8 @@ def propose(desk: Desk, site: Site, used: Number, wanted: Decimal, billed: Decim
         due = previous  # as much as in the last period is no increase: only what goes beyond it waits
     step = (previous, due) if previous > 0 else None
     try:
-        money = charged(
-            site, recurring + own, recurring + due, used, started=recurring + own > 0, paid=paid_before(history)
-        )
+        paid = None if recurring else paid_before(history)
+        money = charged(site, recurring + own, recurring + due, used, started=recurring + own > 0, paid=paid)
     except Unpriced as why:
         return Proposal((), step, str(why), unpriced=True)
     text = text_of(desk, site, used, quantity=due - own, before=own, to=due, priced=money)
