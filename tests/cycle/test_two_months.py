@@ -7,6 +7,7 @@ people who hold a licence and what the PSA's additions say.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -140,7 +141,8 @@ class Weeks:
         assert stage.verified()
 
     def own_units(self, customer: str) -> Decimal:
-        """The units of syncd's dated lines of this month, by what the customer pays for them."""
+        """The units of syncd's dated lines of this month, by what the customer pays for them; of a credit by its words,
+        for it takes back what was charged, which is less than the price where a part of the month was."""
         month = f"{self.stage.now:%Y-%m}"
         agreement, total = self.stage.agreement(customer)["id"], Decimal(0)
         for row in self.stage.psa.tables["additions"].values():
@@ -148,7 +150,8 @@ class Weeks:
             dated = row.get("cancelledDate") and row["effectiveDate"][:7] == month and not late
             if row["agreementId"] == agreement and dated and row.get("serialNumber", "").startswith("sd-"):
                 price = Decimal(28) if customer == BIRCHWOOD else Decimal("16.5")
-                total += Decimal(row["quantity"]) * row["unitPrice"] / price
+                credited = re.search(r"credit for ([0-9.]+) units", str(row["invoiceDescription"]))
+                total += -Decimal(credited[1]) if credited else Decimal(row["quantity"]) * row["unitPrice"] / price
         return total
 
 
