@@ -158,19 +158,24 @@ def test_tokens_do_not_show_when_printed() -> None:
     assert "secret" not in repr(Tokens("secret-refresh", "secret-access", NOON))
 
 
+def tells(vendor: Vendor, more: dict[str, object]) -> None:
+    """Its token answers hold these fields, too."""
+    plain = vendor.answer
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = plain(request)
+        if request.url.path != "/token":
+            return response
+        return httpx.Response(200, content=json.dumps({**response.json(), **more}).encode())
+
+    vendor.answer = answer  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("odd", [None, 10**12, "NaN", "Infinity", -5, {"in": "words"}, 10**400])
 def test_a_spent_token_is_not_lost_over_an_odd_lifetime(log: list[str], odd: object) -> None:
     """The new refresh token is kept all the same; how long the access token is good is then taken to be an hour."""
     vault, vendor = Kept(log), Vendor(log)
-    plain = vendor.answer
-
-    def changed(request: httpx.Request) -> httpx.Response:
-        response = plain(request)
-        if request.url.path != "/token":
-            return response
-        return httpx.Response(200, content=json.dumps({**response.json(), "expires_in": odd}).encode())
-
-    vendor.answer = changed  # type: ignore[method-assign]
+    tells(vendor, {"expires_in": odd})
     assert go(signer(vault), vendor) == 200
     assert (vault.rows["seed"].refresh, vault.rows["seed"].good_until) == ("r1", NOON + timedelta(hours=1))
 
@@ -196,15 +201,7 @@ def test_the_end_of_the_refresh_token_is_kept_with_it(
 ) -> None:
     """Whatever stands in the vendor's fields, the token that was spent is replaced."""
     vault, vendor = Kept(log), Vendor(log)
-    plain = vendor.answer
-
-    def more(request: httpx.Request) -> httpx.Response:
-        response = plain(request)
-        if request.url.path != "/token":
-            return response
-        return httpx.Response(200, content=json.dumps({**response.json(), **answer}).encode())
-
-    vendor.answer = more  # type: ignore[method-assign]
+    tells(vendor, answer)
     one = RotatingToken(
         "https://vendor.test/token", vault, lambda: "seed", lambda token: {"refresh_token": token}, refused,
         now=lambda: NOON, unused=unused,

@@ -83,23 +83,25 @@ def test_a_proration_is_money_and_no_units(bench: Bench) -> None:
     assert count.amount == Decimal("700.00") + Decimal(prorated) / 100
 
 
-def test_own_lines_count_with_their_units(bench: Bench) -> None:
+def folded(bench: Bench) -> dict[str, Any]:
+    """An invoice on which three units of syncd's stand as one, at the whole amount."""
     connection = bench.connect()
     posting = bench.charge(quantity=Decimal(3), amount=Decimal("100.00"), unit_price=None)
     connection.send(posting, connection.wire(posting))
-    row = bench.double.invoice(posting.agreement_id, regular=False)
+    row: dict[str, Any] = bench.double.invoice(posting.agreement_id, regular=False)
     row["effective_at"] = row["created"]
+    return row
+
+
+def test_own_lines_count_with_their_units(bench: Bench) -> None:
+    folded(bench)
     count = bench.counted()[PRICE]
     assert (count.quantity, count.amount) == (Decimal(28), Decimal("800.00"))
 
 
 @pytest.mark.parametrize("note", ["sd-t1-line 3/0 20261101-20261130", "sd-t1-line 3/1 20261101-20269930"])
 def test_an_own_line_whose_note_cannot_be_is_said_of_its_customer_alone(bench: Bench, note: str) -> None:
-    connection = bench.connect()
-    posting = bench.charge(quantity=Decimal(3), amount=Decimal("100.00"), unit_price=None)
-    connection.send(posting, connection.wire(posting))
-    row = bench.double.invoice(posting.agreement_id, regular=False)
-    row["effective_at"] = row["created"]
+    row = folded(bench)
     [line] = bench.double.lines_of(row["id"])
     line["metadata"] = {**line["metadata"], "syncd_op": note}
 
@@ -156,11 +158,7 @@ def taken_back(line: dict[str, Any], amount: int, quantity: int | None) -> dict[
 @pytest.mark.parametrize(("quantity", "left"), [(1, 25), (None, 28)], ids=["taken back", "some money"])
 def test_a_credited_line_of_syncds_is_taken_off_with_its_units(bench: Bench, quantity: int | None, left: int) -> None:
     """Three units stand on the invoice as one, at the whole amount."""
-    connection = bench.connect()
-    posting = bench.charge(quantity=Decimal(3), amount=Decimal("100.00"), unit_price=None)
-    connection.send(posting, connection.wire(posting))
-    row = bench.double.invoice(posting.agreement_id, regular=False)
-    row["effective_at"] = row["created"]
+    row = folded(bench)
     [line] = bench.double.lines_of(row["id"])
     credit_note(bench, row, [taken_back(line, 10_000 if quantity else 2_500, quantity)])
 
